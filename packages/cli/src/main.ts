@@ -1,0 +1,2 @@
+await import('@coppice/runtime')
+export {}

@@ -1,0 +1,50 @@
+// What goes into a config server's core and what comes out (PROTOCOL 1–3).
+import type {
+  Accepted,
+  Ballot,
+  ClientToConfig,
+  CommonEffect,
+  CommonInput,
+  ConfigToClient,
+  ElectionParams,
+  FromConfigServer,
+  GroupName,
+  NodeId,
+  Params,
+  StoreId,
+  ToConfigServer,
+} from '@coppice/protocol'
+
+export type RegisterWrite =
+  | { readonly kind: 'promised'; readonly ballot: Ballot }
+  | { readonly kind: 'accepted'; readonly group: GroupName; readonly accepted: Accepted }
+
+/** What an acceptor finds on its disk. */
+export interface RecoveredRegister {
+  readonly storeId: StoreId
+  readonly promised: Ballot
+  readonly accepted: readonly Accepted[]
+}
+
+export type ConfigInput =
+  | CommonInput<ToConfigServer, ClientToConfig>
+  /** First thing after the process itself was stalled for this long: the failure detector counts anew. */
+  | { readonly kind: 'slept'; readonly sleptMs: number }
+export type ConfigEffect = CommonEffect<FromConfigServer, ConfigToClient, RegisterWrite>
+
+export interface ConfigOptions {
+  readonly id: NodeId
+  readonly address: string
+  /** All config servers of the cluster, this one included; 1, 3 or 5. */
+  readonly peers: readonly { readonly id: NodeId; readonly address: string }[]
+  readonly election: ElectionParams
+  /** For groups formed by this server as leader: members wanted, and timing. */
+  readonly wanted: number
+  readonly params: Params
+  /** Name for the cluster if this server forms it: random in production. */
+  readonly newClusterId: string
+  readonly pid: number
+  readonly version: string
+  /** Seed of the core's own jitter: random in production, from the run's seed in the simulator. */
+  readonly seed: number
+}

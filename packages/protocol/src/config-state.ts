@@ -1,0 +1,103 @@
+// The value of a group's Paxos register (PROTOCOL 1): the whole of what the config service knows about the group.
+import { z } from 'zod'
+import { paramsSchema } from './params.js'
+
+export const nodeIdSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
+const index = z.number().int().min(0)
+
+export const serverSchema = z.strictObject({
+  id: nodeIdSchema,
+  storeId: z.string().min(1).max(64),
+  /** host:port of its WebSocket server. */
+  address: z.string().min(1).max(255),
+  zone: z.string().max(64).optional(),
+})
+/** A replica server that registered: member, spare or learner. */
+export type ServerEntry = z.infer<typeof serverSchema>
+
+export const configServerSchema = z.strictObject({
+  id: nodeIdSchema,
+  /** Store that may vote under this id; a server with the id and another store has lost its memory and does not count. */
+  storeId: z.string().min(1).max(64),
+  address: z.string().min(1).max(255),
+})
+export type ConfigServerEntry = z.infer<typeof configServerSchema>
+
+/** Why an epoch was begun. */
+export const causeSchema = z.enum(['bootstrap', 'failover', 'restore', 'operator'])
+export type Cause = z.infer<typeof causeSchema>
+
+export const catchUpSchema = z.strictObject({
+  id: nodeIdSchema,
+  how: z.enum(['none', 'delta', 'full']),
+  bytes: index,
+})
+/** How one member came to the start of an epoch. */
+export type CatchUp = z.infer<typeof catchUpSchema>
+
+export const epochSummarySchema = z.strictObject({
+  epoch: index,
+  members: z.array(nodeIdSchema),
+  start: index,
+  cause: causeSchema,
+  /** Plain words: who asked or which member was found failed. */
+  detail: z.string().max(500),
+  catchUp: z.array(catchUpSchema),
+  /** From the first SEAL to the chosen activation, by the leader's clock, ms. */
+  writePauseMs: z.number(),
+})
+/** One line of `coppice epochs`. The newest 64 are kept in the register. */
+export type EpochSummary = z.infer<typeof epochSummarySchema>
+
+export const adminResultSchema = z.strictObject({
+  requestId: z.string().max(64),
+  ok: z.boolean(),
+  message: z.string().max(2000),
+  epoch: index,
+})
+export type AdminResult = z.infer<typeof adminResultSchema>
+
+export const configStateSchema = z.strictObject({
+  clusterId: z.string().min(1).max(64),
+  group: nodeIdSchema,
+  /** Grows by one with every chosen value. 0: nothing chosen yet. */
+  version: index,
+  /** The active epoch; 0 before bootstrap. */
+  epoch: index,
+  /** Members of `epoch`, primary first. */
+  members: z.array(nodeIdSchema),
+  /** First index of `epoch`. */
+  start: index,
+  /** checkpointId with which `epoch` was entered; '' for epoch 0. */
+  checkpointId: z.string().max(64),
+  /** Highest epoch number handed to an attempt. */
+  reservedEpoch: index,
+  /** How many members the group should have. */
+  wanted: z.number().int().min(1).max(15),
+  servers: z.array(serverSchema),
+  configServers: z.array(configServerSchema),
+  params: paramsSchema,
+  adminResults: z.array(adminResultSchema),
+  history: z.array(epochSummarySchema),
+})
+export type ConfigState = z.infer<typeof configStateSchema>
+
+/** What replicas and clerks need of it, carried by grants, activations and config answers. */
+export const configurationSchema = z.strictObject({
+  clusterId: z.string().min(1).max(64),
+  group: nodeIdSchema,
+  version: index,
+  epoch: index,
+  members: z.array(nodeIdSchema),
+  start: index,
+  checkpointId: z.string().max(64),
+  servers: z.array(serverSchema),
+  configServers: z.array(configServerSchema),
+  params: paramsSchema,
+})
+export type Configuration = z.infer<typeof configurationSchema>
+
+export function configurationOf(s: ConfigState): Configuration {
+  const { clusterId, group, version, epoch, members, start, checkpointId, servers, configServers, params } = s
+  return { clusterId, group, version, epoch, members, start, checkpointId, servers, configServers, params }
+}

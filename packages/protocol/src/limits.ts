@@ -1,0 +1,76 @@
+// Every bound of the system in one place, with the relations between them asserted (PROTOCOL 4–7).
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+/** Version of the wire protocol; a hello with another one is refused. */
+export const PROTOCOL_VERSION = 1
+
+/** Largest key of the key-value store, in bytes. */
+export const MAX_KEY_BYTES = KiB
+/** Largest value of the key-value store, in bytes. */
+export const MAX_VALUE_BYTES = 16 * MiB
+/** Largest encoded operation or query: one value, one expected value, one key and their headers. */
+export const MAX_OPERATION_BYTES = 2 * MAX_VALUE_BYTES + 64 * KiB
+/** Largest message a connection assembles from its fragments. */
+export const MAX_MESSAGE_BYTES = MAX_OPERATION_BYTES + 64 * KiB
+/** A message above this is cut into fragments of this size, sent between other messages (rule R6). */
+export const FRAGMENT_BYTES = 128 * KiB
+/** Largest WebSocket frame a receiver accepts: one fragment or one whole small message, with headers. */
+export const MAX_FRAME_BYTES = FRAGMENT_BYTES + KiB
+/** Bytes a connection may have queued towards its socket before bulk fragments wait. */
+export const BULK_WINDOW_BYTES = 4 * FRAGMENT_BYTES
+/** Bytes of messages one connection may hold back before it is closed as too slow. */
+export const MAX_SEND_QUEUE_BYTES = 256 * MiB
+
+/** Operations a primary keeps in flight (admitted, not yet committed) before it refuses more as overloaded. */
+export const MAX_UNCOMMITTED_OPERATIONS = 65_536
+/** Bytes of the same; an operation larger than this goes alone. */
+export const MAX_UNCOMMITTED_BYTES = 64 * MiB
+/** A record is closed when its operations reach this many bytes; a larger operation makes a record of its own. */
+export const MAX_RECORD_BYTES = MiB
+/** Entries in one record at the most. */
+export const MAX_RECORD_ENTRIES = 8_192
+/** Bytes of records a backup buffers out of order; what is above is dropped and resent. */
+export const MAX_OUT_OF_ORDER_BYTES = 128 * MiB
+
+/** Window of a clerk: a requestId ≥ firstIncomplete + W is refused. */
+export const CLERK_WINDOW = 4_096
+/** Replies above this size are not stored for de-duplication (PROTOCOL 6). */
+export const MAX_STORED_REPLY_BYTES = 64 * KiB
+/** Requests one frame of a clerk may carry. */
+export const MAX_RUN_REQUESTS = 1_024
+/** Operations above this size travel on the clerk's bulk session, so that they delay no small one. */
+export const BULK_OPERATION_BYTES = 64 * KiB
+
+/** Bytes of one piece of a snapshot or of a log transfer. */
+export const CHUNK_BYTES = 256 * KiB
+/** Log bytes kept behind the newest snapshot for members that return. */
+export const MIN_LOG_BYTES_KEPT = 64 * MiB
+/** Log bytes after which a new snapshot is begun. */
+export const SNAPSHOT_EVERY_BYTES = 64 * MiB
+/** Free bytes on the data directory's disk below which a replica refuses new operations. */
+export const FREE_DISK_WATERMARK_BYTES = 256 * MiB
+
+/** Admin results the configuration remembers, so that a repeated request gets its answer again. */
+export const MAX_ADMIN_RESULTS = 64
+/** Reads a replica holds while it waits for their commit. */
+export const MAX_WAITING_READ_BYTES = 64 * MiB
+export const MAX_WAITING_READS = 65_536
+/** Bytes of one page of a range answer. */
+export const MAX_PAGE_BYTES = MiB
+
+/** Throws when two bounds contradict each other; called once at load, so that a wrong edit cannot run. */
+function assertRelations(): void {
+  const holds: [string, boolean][] = [
+    ['a window admits at least 1,024 requests', CLERK_WINDOW >= 1_024],
+    ['a run fits into the window', MAX_RUN_REQUESTS <= CLERK_WINDOW],
+    ['a fragment fits into a frame', FRAGMENT_BYTES < MAX_FRAME_BYTES],
+    ['an operation fits into a message', MAX_OPERATION_BYTES < MAX_MESSAGE_BYTES],
+    ['a chunk fits into a message', CHUNK_BYTES < MAX_MESSAGE_BYTES],
+    ['a record fits into the uncommitted window', MAX_RECORD_BYTES <= MAX_UNCOMMITTED_BYTES],
+    ['the out-of-order buffer holds a full window', MAX_OUT_OF_ORDER_BYTES >= MAX_UNCOMMITTED_BYTES],
+  ]
+  for (const [what, ok] of holds) if (!ok) throw new Error(`limits: ${what} does not hold`)
+}
+assertRelations()

@@ -1,0 +1,290 @@
+// Control messages: everything that is not an operation or a read. JSON on the wire, checked by zod at the receiver; rare enough
+// that clarity beats speed. Who sends what, by section: config <-> config (PROTOCOL 1), replica <-> config (2, 3),
+// replica <-> replica (transfers, 5), client <-> server.
+import { z } from 'zod'
+import { adminResultSchema, configStateSchema, configurationSchema, nodeIdSchema, serverSchema } from '../config-state.js'
+
+const index = z.number().int().min(0)
+const text = z.string().max(2000)
+const tag = z.string().max(64)
+const group = nodeIdSchema
+const lineage = z.array(z.tuple([index, index])).max(10_000)
+
+/** (round, nodeId): ordered by round, then by nodeId. {0, ''} is below every real ballot. */
+export const ballotSchema = z.strictObject({ round: index, node: z.string().max(64) })
+export type Ballot = z.infer<typeof ballotSchema>
+
+/** What an acceptor holds of one group's register. */
+export const acceptedSchema = z.strictObject({ ballot: ballotSchema, version: index, value: configStateSchema })
+export type Accepted = z.infer<typeof acceptedSchema>
+
+// ---- config server -> config server. One ballot spans the registers of all groups; each group has its own accepted value.
+const preVote = z.strictObject({ kind: z.literal('preVote'), round: index })
+const preVoteReply = z.strictObject({ kind: z.literal('preVoteReply'), round: index, granted: z.boolean() })
+const prepare = z.strictObject({ kind: z.literal('prepare'), ballot: ballotSchema })
+/** Answer to prepare: accepted values of all groups. `formed`: this store ever accepted anything. */
+const promise = z.strictObject({
+  kind: z.literal('promise'),
+  ballot: ballotSchema,
+  formed: z.boolean(),
+  address: z.string().max(255),
+  accepted: z.array(acceptedSchema),
+})
+const propose = z.strictObject({ kind: z.literal('propose'), ballot: ballotSchema, version: index, value: configStateSchema })
+const accepted = z.strictObject({ kind: z.literal('accepted'), ballot: ballotSchema, group, version: index })
+/** Answer to prepare, propose or confirm of a ballot below `promised`. */
+const ballotRefused = z.strictObject({ kind: z.literal('ballotRefused'), ballot: ballotSchema, promised: ballotSchema })
+/** Leader heartbeat and confirm round (P4). `chosen`: newest chosen version per group, so that followers learn it. */
+const confirm = z.strictObject({
+  kind: z.literal('confirm'),
+  ballot: ballotSchema,
+  round: index,
+  chosen: z.array(z.tuple([group, index])),
+})
+/** `missing`: groups whose chosen version this acceptor does not hold; the leader proposes them again. */
+const confirmed = z.strictObject({ kind: z.literal('confirmed'), ballot: ballotSchema, round: index, missing: z.array(group) })
+export const configToConfigSchema = z.discriminatedUnion('kind', [
+  preVote,
+  preVoteReply,
+  prepare,
+  promise,
+  propose,
+  accepted,
+  ballotRefused,
+  confirm,
+  confirmed,
+])
+export type ConfigToConfig = z.infer<typeof configToConfigSchema>
+
+// ---- replica -> config server
+/** Why a member asks to be replaced, or to have another replaced. */
+const trouble = z.strictObject({
+  kind: z.enum(['fsync', 'uncommitted']),
+  /** For how long, ms. */
+  sinceMs: z.number(),
+  /** Members whose acks are missing (the reporter itself for its own fsync). */
+  waitingFor: z.array(nodeIdSchema),
+})
+/** Registration, heartbeat and lease request in one; sent every renewMs to the config leader (to all until it is known). */
+export const reportSchema = z.strictObject({
+  kind: z.literal('report'),
+  group,
+  server: serverSchema,
+  epoch: index,
+  checkpointId: tag,
+  sealedFor: index,
+  /** claim == epoch was durable before this incarnation started: it will never propose in this epoch again. */
+  cannotLead: z.boolean(),
+  /** Whether this incarnation has learned the activation of its epoch. */
+  activated: z.boolean(),
+  nextIndex: index,
+  durableIndex: index,
+  commitIndex: index,
+  /** First index its log can ship. */
+  base: index,
+  digest: tag,
+  /** Non-empty: grant me a lease for `epoch` (L1). */
+  nonce: tag,
+  trouble: trouble.optional(),
+  freeDiskBytes: index,
+})
+export type Report = z.infer<typeof reportSchema>
+const sealReply = z.strictObject({
+  kind: z.literal('sealReply'),
+  group,
+  epoch: index, // r, as asked
+  ok: z.boolean(),
+  /** When not ok, in plain words; amnesia, older, or another attempt got further. */
+  reason: text,
+  ownEpoch: index,
+  sealedFor: index,
+  nextIndex: index,
+  base: index,
+  commitIndex: index,
+  lineage,
+  digest: tag,
+})
+const learnReply = z.strictObject({
+  kind: z.literal('learnReply'),
+  group,
+  attempt: tag,
+  state: z.enum(['learning', 'ready', 'failed']),
+  reason: text,
+  nextIndex: index,
+  bytes: index,
+})
+const enterReply = z.strictObject({
+  kind: z.literal('enterReply'),
+  group,
+  epoch: index,
+  checkpointId: tag,
+  ok: z.boolean(),
+  /** `busy`: installing, ask again. Otherwise a refusal in plain words. */
+  busy: z.boolean(),
+  reason: text,
+  how: z.enum(['none', 'delta', 'full']),
+  bytes: index,
+  /** Lease request for the epoch entered, answered by the round that activates it. */
+  nonce: tag,
+})
+const relinquished = z.strictObject({ kind: z.literal('relinquished'), group, epoch: index })
+export const replicaToConfigSchema = z.discriminatedUnion('kind', [
+  reportSchema,
+  sealReply,
+  learnReply,
+  enterReply,
+  relinquished,
+])
+export type ReplicaToConfig = z.infer<typeof replicaToConfigSchema>
+
+// ---- config server -> replica
+/** L2: the lease asked for by `nonce` is granted. */
+const grant = z.strictObject({
+  kind: z.literal('grant'),
+  group,
+  epoch: index,
+  nonce: tag,
+  configuration: configurationSchema,
+})
+/** Answer to a report that grants nothing: who leads, and what is chosen. */
+const answer = z.strictObject({
+  kind: z.literal('answer'),
+  group,
+  nonce: tag,
+  reason: text,
+  leader: z.union([nodeIdSchema, z.literal('')]),
+  configuration: configurationSchema.nullable(),
+})
+/** Activation pushed at once (PROTOCOL 2.7). */
+const activate = z.strictObject({ kind: z.literal('activate'), group, configuration: configurationSchema })
+const seal = z.strictObject({ kind: z.literal('seal'), group, epoch: index, prev: index })
+const learn = z.strictObject({
+  kind: z.literal('learn'),
+  group,
+  attempt: tag,
+  /** The epoch that runs meanwhile, whose committed prefix is learned. */
+  epoch: index,
+  source: serverSchema,
+})
+const enter = z.strictObject({
+  kind: z.literal('enter'),
+  group,
+  epoch: index,
+  prev: index,
+  checkpointId: tag,
+  start: index,
+  /** Lineage of the source up to `start`, without (epoch, start). */
+  lineage,
+  digest: tag,
+  /** Sealed members that can ship [base, start), the source first. Empty for epoch 1: every store is at genesis. */
+  sources: z.array(z.strictObject({ server: serverSchema, base: index })),
+  /** Members of the new epoch, primary first, with their addresses. */
+  members: z.array(serverSchema),
+  params: configurationSchema.shape.params,
+})
+const relinquish = z.strictObject({ kind: z.literal('relinquish'), group, epoch: index })
+export const configToReplicaSchema = z.discriminatedUnion('kind', [grant, answer, activate, seal, learn, enter, relinquish])
+export type ConfigToReplica = z.infer<typeof configToReplicaSchema>
+
+// ---- replica -> replica: transfers. The answers that carry bytes are hand-encoded (see messages/transfer.ts).
+const fetchLog = z.strictObject({
+  kind: z.literal('fetchLog'),
+  group,
+  token: index,
+  from: index,
+  /** Epoch of entry from − 1: the source ships only if its own log agrees there. */
+  fromEpoch: index,
+  /** Exclusive end; shipped no further than this. */
+  to: index,
+  /** True: ship only what is committed (learning while the epoch runs). */
+  committedOnly: z.boolean(),
+})
+const fetchSnapshot = z.strictObject({
+  kind: z.literal('fetchSnapshot'),
+  group,
+  token: index,
+  /** '' asks for the newest usable one. */
+  snapshotId: tag,
+  chunk: index,
+})
+const fetchRefused = z.strictObject({
+  kind: z.literal('fetchRefused'),
+  group,
+  token: index,
+  reason: z.enum(['compacted', 'mismatch', 'noSnapshot', 'notServing']),
+})
+export const replicaToReplicaControlSchema = z.discriminatedUnion('kind', [fetchLog, fetchSnapshot, fetchRefused])
+export type ReplicaToReplicaControl = z.infer<typeof replicaToReplicaControlSchema>
+
+// ---- client -> any server, and answers
+const statusRequest = z.strictObject({ kind: z.literal('status'), requestId: index })
+export const processStatusSchema = z.strictObject({
+  id: nodeIdSchema,
+  group,
+  role: z.enum(['configsvc', 'leader', 'primary', 'backup', 'spare']),
+  pid: index,
+  address: z.string(),
+  epoch: index,
+  nextIndex: index,
+  commitIndex: index,
+  durableIndex: index,
+  /** `none`, or the milliseconds it still holds. */
+  lease: z.union([z.literal('none'), z.number()]),
+  sealedFor: index,
+  /** Plain words about anything an operator should know; '' when all is well. */
+  note: text,
+  version: z.string(),
+})
+export type ProcessStatus = z.infer<typeof processStatusSchema>
+const statusAnswer = z.strictObject({ kind: z.literal('statusAnswer'), requestId: index, status: processStatusSchema })
+
+/** State hash of a member, for comparing members at one index (I9). */
+const hashRequest = z.strictObject({ kind: z.literal('hash'), requestId: index })
+const hashAnswer = z.strictObject({
+  kind: z.literal('hashAnswer'),
+  requestId: index,
+  nextIndex: index,
+  commitIndex: index,
+  hash: z.string(),
+})
+
+const getConfig = z.strictObject({ kind: z.literal('getConfig'), requestId: index, group })
+const config = z.strictObject({
+  kind: z.literal('config'),
+  requestId: index,
+  leader: z.union([nodeIdSchema, z.literal('')]),
+  /** null: this server knows no such group (yet). */
+  configuration: configurationSchema.nullable(),
+})
+/** The whole register of a group, from the leader or the newest this server learned. */
+const getGroup = z.strictObject({ kind: z.literal('getGroup'), requestId: index, group })
+const groupAnswer = z.strictObject({
+  kind: z.literal('groupAnswer'),
+  requestId: index,
+  leader: z.union([nodeIdSchema, z.literal('')]),
+  state: configStateSchema.nullable(),
+})
+const admin = z.strictObject({
+  kind: z.literal('admin'),
+  requestId: index,
+  /** Unique name of this request across retries. */
+  adminId: tag,
+  group,
+  /** Members of the next epoch, primary first. */
+  to: z.array(nodeIdSchema).max(15),
+})
+const adminAnswer = z.strictObject({
+  kind: z.literal('adminAnswer'),
+  requestId: index,
+  leader: z.union([nodeIdSchema, z.literal('')]),
+  /** null: this server does not lead; ask `leader`. */
+  result: adminResultSchema.nullable(),
+})
+export const clientToConfigSchema = z.discriminatedUnion('kind', [statusRequest, getConfig, getGroup, admin])
+export type ClientToConfig = z.infer<typeof clientToConfigSchema>
+export const configToClientSchema = z.discriminatedUnion('kind', [statusAnswer, config, groupAnswer, adminAnswer])
+export type ConfigToClient = z.infer<typeof configToClientSchema>
+export const clientToReplicaControlSchema = z.discriminatedUnion('kind', [statusRequest, hashRequest])
+export type ClientToReplicaControl = z.infer<typeof clientToReplicaControlSchema>
+export const replicaToClientControlSchema = z.discriminatedUnion('kind', [statusAnswer, hashAnswer])
+export type ReplicaToClientControl = z.infer<typeof replicaToClientControlSchema>

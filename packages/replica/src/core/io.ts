@@ -1,0 +1,111 @@
+// What goes into a replica core and what comes out (PROTOCOL 2–5, 7).
+import type {
+  ClientToReplica,
+  ClusterId,
+  CommonEffect,
+  CommonInput,
+  Epoch,
+  FromReplicaServer,
+  GroupName,
+  Index,
+  Lineage,
+  Millis,
+  NodeId,
+  ReplicaToClient,
+  StoreId,
+  ToReplicaServer,
+} from '@coppice/protocol'
+
+/** Durable marks of a replica, written as one value. */
+export interface ReplicaMeta {
+  /** '' until the config service told it; from then on fixed. */
+  readonly clusterId: ClusterId
+  readonly group: GroupName
+  readonly id: NodeId
+  readonly storeId: StoreId
+  /** Epoch entered last; 0 after formatting. */
+  readonly epoch: Epoch
+  /** checkpointId with which `epoch` was entered; '' for 0. */
+  readonly checkpointId: string
+  /** First index of `epoch`. */
+  readonly start: Index
+  /** Highest epoch promised by SEAL; no append of a lower epoch is acked. */
+  readonly sealedFor: Epoch
+  /** Epoch in which this store's server has proposed as primary; one incarnation only (PROTOCOL 2.7). */
+  readonly claim: Epoch
+  readonly lineage: Lineage
+}
+
+/** A snapshot of all entries below `index`; usable once committed to disk. */
+export interface SnapshotHeader {
+  readonly snapshotId: string
+  readonly index: Index
+  /** Lineage of the entries below `index`. */
+  readonly lineage: Lineage
+  readonly chunks: number
+  readonly totalBytes: number
+  readonly digest: string
+}
+
+/** Writes of one effect are atomic: after a crash all of them are there or none. */
+export type DiskWrite =
+  /** Append a whole record. */
+  | { readonly kind: 'record'; readonly firstIndex: Index; readonly entries: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'meta'; readonly meta: ReplicaMeta }
+  /** Drop all records at or above `from` (a record boundary). */
+  | { readonly kind: 'cutSuffix'; readonly from: Index }
+  /** Drop records that lie wholly below `below`. */
+  | { readonly kind: 'cutPrefix'; readonly below: Index }
+  /** One piece of a snapshot that is not usable yet. */
+  | { readonly kind: 'snapshotChunk'; readonly snapshotId: string; readonly chunk: number; readonly bytes: Uint8Array }
+  /** The snapshot is complete: it becomes the one used at recovery; all others are dropped. */
+  | { readonly kind: 'snapshotCommit'; readonly header: SnapshotHeader }
+  /** Drop an unfinished snapshot. */
+  | { readonly kind: 'snapshotDrop'; readonly snapshotId: string }
+
+export type ReplicaInput =
+  | CommonInput<ToReplicaServer, ClientToReplica>
+  /** The turn's inputs are consumed: close the batch. Given when `wantsFlush`. */
+  | { readonly kind: 'flush' }
+  /** Answer to `readLog`: whole records [from, next), concatenated; empty when `from` is not a boundary or not there. */
+  | { readonly kind: 'logRead'; readonly token: number; readonly from: Index; readonly next: Index; readonly records: Uint8Array }
+  /** Answer to `readSnapshot`; undefined when there is no such snapshot or chunk. */
+  | {
+      readonly kind: 'snapshotRead'
+      readonly token: number
+      readonly header: SnapshotHeader | undefined
+      readonly chunk: number
+      readonly bytes: Uint8Array | undefined
+    }
+  /** The driver has idle time: continue a running capture by one piece. Given when `wantsCapture`, at most one a turn. */
+  | { readonly kind: 'capture' }
+  /**
+   * About the process itself, every 100 ms and first thing after a stall. `wallMs`: wall clock; `sleptMs`: how long the event loop
+   * was late (0: on time).
+   */
+  | { readonly kind: 'health'; readonly wallMs: Millis; readonly sleptMs: Millis; readonly freeDiskBytes: number }
+
+export type ReplicaEffect =
+  | CommonEffect<FromReplicaServer, ReplicaToClient, DiskWrite>
+  /** Read whole records from `from` up to `to` (exclusive) or about maxBytes, at least one record; answered by `logRead`. */
+  | { readonly kind: 'readLog'; readonly token: number; readonly from: Index; readonly to: Index; readonly maxBytes: number }
+  /** Read one chunk of a snapshot ('' = the newest committed one); answered by `snapshotRead`. */
+  | { readonly kind: 'readSnapshot'; readonly token: number; readonly snapshotId: string; readonly chunk: number }
+  /** The store was changed under the state (suffix cut, snapshot installed): build a new core from disk, drop this one. */
+  | { readonly kind: 'reload' }
+
+/** What the host knows before recovery. */
+export interface ReplicaOptions {
+  readonly id: NodeId
+  readonly address: string
+  readonly zone?: string
+  /** Config servers as given on the command line; the configuration's list replaces it once known. */
+  readonly configServers: readonly { readonly id: NodeId; readonly address: string }[]
+  readonly pid: number
+  readonly version: string
+  /** Seed of the core's own jitter and nonces: random in production, from the run's seed in the simulator. */
+  readonly seed: number
+  /** Log bytes after which a snapshot begins, and kept behind it (limits.ts in production; small in the simulator). */
+  readonly snapshotEveryBytes: number
+  readonly minLogBytesKept: number
+}

@@ -1,0 +1,44 @@
+// The four verbs of a replicated state machine (Grove §3): apply, read, getState, setState. Deterministic and synchronous; it never
+// looks at a clock, at randomness or at anything but its arguments (R5).
+import type { Index, Millis, Writer } from '@coppice/protocol'
+
+/** A consistent image of the state at the moment of `getState`, given out in pieces while apply goes on. */
+export interface StateCapture {
+  /** The next piece, about `maxBytes` long (one value may make it longer); undefined at the end. Never takes over 5 ms. */
+  next(maxBytes: number): Uint8Array | undefined
+  /** Ends the capture early or late; idempotent. */
+  release(): void
+}
+
+/** Takes the pieces of a capture in their order. The machine answers nothing until `finish`. */
+export interface StateLoader {
+  /** The bytes are the caller's again afterwards. Throws DecodeError on malformed input. */
+  add(piece: Uint8Array): void
+  finish(): void
+}
+
+export interface StateMachine {
+  /** Names the machine and the version of its semantics; members with different digests never share a log (D1). */
+  readonly digest: string
+  /** Why the operation in [start, end) may not enter the log, or undefined. Depends on the bytes only, never on the state. */
+  validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined
+  /** The same for a query. */
+  validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined
+  /**
+   * Applies the operation of entry `index` and writes its reply to `out`. Never throws on user data. The bytes are a view that
+   * is overwritten later: what is kept must be copied.
+   * `elapsedMs` is the log's time: milliseconds since genesis, the same at every replica, never going back.
+   */
+  apply(index: Index, elapsedMs: Millis, buffer: Uint8Array, start: number, end: number, out: Writer): void
+  /**
+   * Answers a query from the present state and returns the version of what was read: the index of the newest entry the answer
+   * depends on (also when it says that nothing is there); 0: never written. An upper bound is allowed: the read waits longer.
+   */
+  read(buffer: Uint8Array, start: number, end: number, out: Writer): Index
+  /** Begins a capture. One at a time. */
+  getState(): StateCapture
+  /** Discards the state and begins to load another. */
+  setState(): StateLoader
+  /** Order-independent hash of the whole state, for comparing members at one index (I9); may be slow. */
+  hash(): string
+}

@@ -1,0 +1,2 @@
+export * from './core/io.js'
+export * from './core/state-machine.js'
