@@ -1,1 +1,3 @@
-export {}
+// Server side of a replica: the store on disk and the process around the core.
+export * from './shell/options.js'
+export * from './shell/storage.js'

@@ -1,0 +1,49 @@
+// What a host says when it starts a replica, and what it gets back.
+import type { BytesPort, ClusterId, GroupName, NodeId } from '@coppice/protocol'
+import type { StateMachine } from '../core/state-machine.js'
+import type { ReplicaStorage } from './storage.js'
+
+/** The part of a pino logger that the shell uses. */
+export interface ShellLogger {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface StartReplicaOptions {
+  /** Directory of this replica's log and snapshots; made and formatted when it is missing or empty. */
+  readonly dataDir: string
+  readonly id: NodeId
+  readonly group: GroupName
+  /** host:port to listen on; port 0 takes a free one. */
+  readonly listen: string
+  /** host:port under which others reach it; default: what it listens on. */
+  readonly advertise?: string
+  readonly zone?: string
+  readonly configServers: readonly { readonly id: NodeId; readonly address: string }[]
+  /** Makes an empty state machine; called once at start and once per reload. */
+  readonly machine: (bytes: BytesPort) => StateMachine
+  readonly logger: ShellLogger
+  /** Refuse a data directory that belongs to another cluster than this one. */
+  readonly clusterId?: ClusterId
+  /** Log bytes after which a snapshot begins, and kept behind it; defaults in limits.ts. */
+  readonly snapshotEveryBytes?: number
+  readonly minLogBytesKept?: number
+  /** Wraps the opened storage: how a host observes it, delays it or puts another one in its place. */
+  readonly storage?: (opened: ReplicaStorage) => ReplicaStorage
+}
+
+/** Why a replica is no longer running. A host that owns its process exits with `exitCode`. */
+export interface ReplicaStopped {
+  readonly exitCode: 0 | 1
+  readonly reason: string
+}
+
+export interface RunningReplica {
+  /** host:port it listens on. */
+  readonly address: string
+  /** Orderly end: nothing new is taken, queued writes become durable, the store is closed. */
+  stop(): Promise<void>
+  /** Settles once, after `stop` or after a halt; a halt does not wait for a disk that may never answer. */
+  readonly stopped: Promise<ReplicaStopped>
+}

@@ -1,0 +1,57 @@
+// What the wiring needs of a store (PROTOCOL 7). The lmdb store implements it; tests and hosts may wrap it.
+import type { Index } from '@coppice/protocol'
+import type { DiskWrite, ReplicaMeta, SnapshotHeader } from '../core/io.js'
+
+/** Whole records [from, next), concatenated; empty, with next = from, when there is nothing to give. */
+export interface LogSlice {
+  readonly from: Index
+  readonly next: Index
+  readonly records: Uint8Array
+}
+
+export interface SnapshotPiece {
+  readonly header: SnapshotHeader | undefined
+  readonly bytes: Uint8Array | undefined
+}
+
+/** Takes what recovery finds, in order: every chunk of the snapshot, then every record. */
+export interface RecoverySink {
+  snapshotChunk(header: SnapshotHeader, chunk: number, bytes: Uint8Array): void
+  record(bytes: Uint8Array): void
+}
+
+export interface RecoveryProgress {
+  readonly phase: 'snapshot' | 'log'
+  /** Bytes given to the sink in this phase. */
+  readonly bytes: number
+  /** Bytes of the snapshot; 0 for the log, whose length is not known beforehand. */
+  readonly totalBytes: number
+}
+
+/** Thrown when what is on the disk cannot be trusted or is not ours; the message says which file, what is wrong and what to do. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+}
+
+export interface ReplicaStorage {
+  /** Path of the store's file, for messages. */
+  readonly path: string
+  /** As on the disk now. */
+  readonly meta: ReplicaMeta
+  /** Called once per `write`, in the order of the calls, when the writes are durable. Set once, before the first write. */
+  onWritten: (token: number) => void
+  /** Called at most once: a write failed, or what was read is damaged. Afterwards nothing is ever reported as written. */
+  onFailed: (reason: string) => void
+  /** Queues one atomic write. The bytes must not change until it is written. */
+  write(token: number, writes: readonly DiskWrite[]): void
+  /** Sees every write queued before it. */
+  readLog(from: Index, to: Index, maxBytes: number): Promise<LogSlice>
+  /** '' asks for the committed snapshot. Sees every write queued before it. */
+  readSnapshot(snapshotId: string, chunk: number): Promise<SnapshotPiece>
+  /** Resolves when every write queued so far is durable; never if one of them never is. */
+  drained(): Promise<void>
+  /** Gives the whole content to `sink`, checked, in slices between which the event loop runs. Throws StoreError. */
+  recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void>
+  /** Waits for queued writes and closes. */
+  close(): Promise<void>
+}
