@@ -1,1 +1,6 @@
-export {}
+// What server processes need in addition: the WebSocket server, the driver of a core, the store, the lock, logs and signals.
+export { lockDataDir, type DataDirLock } from './data-dir-lock.js'
+export { openLmdb, type Lmdb, type LmdbOptions, type LmdbTable } from './lmdb.js'
+export { createLogger, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js'
+export { onShutdownSignals, type ShutdownOptions } from './shutdown.js'
+export { StartupError, type StartupProblem } from './startup-error.js'

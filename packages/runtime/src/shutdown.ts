@@ -1,0 +1,36 @@
+// SIGTERM and SIGINT: an orderly stop with a deadline; a second signal ends the process at once.
+
+export interface ShutdownOptions {
+  /** After so long the process ends even if `stop` has not finished; default 10 s. */
+  readonly deadlineMs?: number
+  /** Ends the process; replaced in tests. */
+  readonly exit?: (code: number) => void
+}
+
+const DEADLINE_MS = 10_000
+const EXIT_FAILED = 1
+const EXIT_INTERRUPTED = 130
+
+/** Runs `stop` at the first signal and exits 0 when it is done, 1 when it fails or is late. The answer takes the handlers off. */
+export function onShutdownSignals(stop: (signal: NodeJS.Signals) => Promise<void>, options: ShutdownOptions = {}): () => void {
+  const { deadlineMs = DEADLINE_MS, exit = (code) => process.exit(code) } = options
+  let stopping = false
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping) return exit(EXIT_INTERRUPTED)
+    stopping = true
+    setTimeout(() => exit(EXIT_FAILED), deadlineMs).unref()
+    stop(signal).then(
+      () => exit(0),
+      (error: unknown) => {
+        process.stderr.write(`stopping failed: ${error instanceof Error ? error.message : String(error)}\n`)
+        exit(EXIT_FAILED)
+      },
+    )
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return () => {
+    process.off('SIGTERM', onSignal)
+    process.off('SIGINT', onSignal)
+  }
+}
