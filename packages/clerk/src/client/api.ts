@@ -1,0 +1,114 @@
+// What the layers above see of a clerk, and what a clerk needs from its surroundings (PRODUCT SDK, PROTOCOL 6).
+import type {
+  AbortSignalLike,
+  ClerkId,
+  ClientToConfig,
+  ClientToReplica,
+  Clock,
+  ConfigToClient,
+  Configuration,
+  Dialer,
+  Epoch,
+  GroupName,
+  Index,
+  Millis,
+  Outcome,
+  Random,
+  ReplicaToClient,
+  RequestId,
+} from '@coppice/protocol'
+
+/** Of any one call. */
+export interface CallOptions {
+  /** Aborting it ends the call with an AbortError; what was sent already is skipped in the background. */
+  readonly signal?: AbortSignalLike | undefined
+  /** Covers the whole call: waiting, connecting, retries. Default: the clerk's. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface ReadOptions extends CallOptions {
+  /** `primary`: only there. `any` (default): the clerk's read replica, equally linearizable. */
+  readonly from?: 'any' | 'primary' | undefined
+  /** True: whatever the replica has at hand, without lease or commit wait, also below this clerk's own writes. */
+  readonly stale?: boolean | undefined
+}
+
+/** An answer with what is known about its place in time. */
+export interface ReadAnswer {
+  readonly bytes: Uint8Array
+  /** For stale reads: how long ago the replica last knew itself current, ms; 0 otherwise. */
+  readonly ageMs: number
+  readonly epoch: Epoch
+  /** Index below which everything that the answer depends on lies. */
+  readonly minIndex: Index
+}
+
+/** Names one request; a CoppiceError is one. */
+export interface RequestName {
+  readonly requestId: RequestId | undefined
+  readonly clerkId: ClerkId | undefined
+}
+
+/** What became of a request. `reply` is there if it was applied and its reply is small and was kept. */
+export interface Resolution {
+  readonly outcome: Outcome
+  readonly reply?: Uint8Array
+}
+
+/**
+ * The clerk as portable clients (kv, locks, cache, bank) take it. Every failure is a CoppiceError.
+ * Bytes given in must not be changed until the call has settled; bytes given out are the caller's.
+ */
+export interface ClerkLike {
+  readonly clock: Clock
+  readonly random: Random
+  /** Timeout of calls that name none, ms. */
+  readonly timeoutMs: number
+  /** clerkId of the session for small operations; 0 until it is registered. */
+  readonly clerkId: ClerkId
+  /** The newest configuration this clerk has learned. */
+  readonly configuration: Configuration | undefined
+  /** Same as clock.now(). */
+  now(): Millis
+  /**
+   * Applies `operation` exactly once and resolves with the machine's reply. Calls of one turn travel together. When more than
+   * maxInFlight are under way the call waits its turn; it does not throw.
+   * Errors: TIMEOUT, UNAVAILABLE, OVERLOADED, ABORTED, CLOSED, SESSION_EXPIRED, INVALID_ARGUMENT; TOO_LARGE with outcome `applied`
+   * when it was applied but its reply was too large to be kept for the repetition that asked for it.
+   */
+  submit(operation: Uint8Array, options?: CallOptions): Promise<Uint8Array>
+  /** A linearizable read (unless `stale`): sees everything this clerk wrote. */
+  read(query: Uint8Array, options?: ReadOptions): Promise<Uint8Array>
+  /** The same with age and index of the answer. */
+  readAnswer(query: Uint8Array, options?: ReadOptions): Promise<ReadAnswer>
+  /**
+   * What became of a request of this clerk that ended with outcome `unknown`: give the error, or its requestId. Waits for the
+   * Skip's reply. The newest 1,024 fates are remembered; an older one is `unknown`.
+   */
+  resolve(request: RequestId | RequestName, options?: CallOptions): Promise<Resolution>
+}
+
+/** Everything outside; the simulator passes its own. */
+export interface ClerkPorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly configDialer: Dialer<ClientToConfig, ConfigToClient>
+  readonly replicaDialer: Dialer<ClientToReplica, ReplicaToClient>
+  /** Told when the clerk begins and ends to have open calls; the shell keeps the process alive meanwhile. */
+  readonly hold?: ((busy: boolean) => void) | undefined
+}
+
+export interface ClerkOptions {
+  /** Addresses (host:port) of some config servers; more are learned. */
+  readonly configServers: readonly string[]
+  /** Default `main`. */
+  readonly group?: GroupName | undefined
+  /** Default 10,000. */
+  readonly timeoutMs?: number | undefined
+  /** Requests under way at once, per session; default 1,024, at most CLERK_WINDOW. */
+  readonly maxInFlight?: number | undefined
+  /** Bytes of them; a larger operation goes alone. Default 16 MiB. */
+  readonly maxInFlightBytes?: number | undefined
+  /** Silence of a server that owes answers after which the clerk looks elsewhere, ms. Default 1,000. */
+  readonly silenceMs?: number | undefined
+}
