@@ -11,6 +11,7 @@
 //   u8 3 (skip)     · u53 clerkId · u53 from · u53 to (inclusive) · u53 firstIncomplete      one entry
 //   u8 4 (touch)    · u32 n · n × u53 clerkId                                         one entry
 //   u8 5 (barrier)                                                                    one entry; changes nothing
+//   u8 6 (expire)   · u32 n · n × u53 clerkId                                         one entry; the primary found them idle by log time
 import { DecodeError, Reader, readU32, readU53, writeU32, writeU53 } from './bytes.js'
 import type { ClerkId, Epoch, Index, Millis, RequestId } from './ids.js'
 
@@ -19,6 +20,7 @@ export const RUN_REGISTER = 2
 export const RUN_SKIP = 3
 export const RUN_TOUCH = 4
 export const RUN_BARRIER = 5
+export const RUN_EXPIRE = 6
 
 export const RECORD_HEADER_BYTES = 4 + 4 + 4 + 8 + 4 + 8
 const CRC_FROM = 8
@@ -83,7 +85,7 @@ export type Run =
       readonly to: RequestId
       readonly firstIncomplete: RequestId
     }
-  | { readonly kind: 'touch'; readonly clerkIds: readonly ClerkId[] }
+  | { readonly kind: 'touch' | 'expire'; readonly clerkIds: readonly ClerkId[] }
   | { readonly kind: 'barrier' }
 
 /** Reads the run at the reader's place. */
@@ -103,11 +105,12 @@ export function readRun(r: Reader): Run {
       return { kind: 'register', nonceStart: r.skip(NONCE_BYTES) }
     case RUN_SKIP:
       return { kind: 'skip', clerkId: r.u53(), from: r.u53(), to: r.u53(), firstIncomplete: r.u53() }
-    case RUN_TOUCH: {
+    case RUN_TOUCH:
+    case RUN_EXPIRE: {
       const n = r.u32()
       const clerkIds: ClerkId[] = []
       for (let i = 0; i < n; i++) clerkIds.push(r.u53())
-      return { kind: 'touch', clerkIds }
+      return { kind: kind === RUN_TOUCH ? 'touch' : 'expire', clerkIds }
     }
     case RUN_BARRIER:
       return { kind: 'barrier' }
