@@ -1,0 +1,67 @@
+// Writes on their way to the disk (R2, PROTOCOL 7): begun in order, durable in order, each with what may happen only afterwards.
+import { assert } from '@coppice/protocol'
+import type { Index, Millis } from '@coppice/protocol'
+import type { DiskWrite, ReplicaEffect, ReplicaMeta } from './io.js'
+
+interface PendingWrite {
+  readonly token: number
+  begunAt: Millis
+  /** The log is durable below this once the write is; -1: says nothing about the log. */
+  readonly durableTo: Index
+  readonly meta: ReplicaMeta | undefined
+  readonly then: (() => void)[]
+}
+
+export class DiskQueue {
+  /** Everything below is on this disk. */
+  durableIndex: Index
+  /** The marks that are on this disk. */
+  durableMeta: ReplicaMeta
+  readonly #effects: ReplicaEffect[]
+  readonly #pending: PendingWrite[] = []
+  #nextToken = 1
+
+  constructor(effects: ReplicaEffect[], durableIndex: Index, meta: ReplicaMeta) {
+    this.#effects = effects
+    this.durableIndex = durableIndex
+    this.durableMeta = meta
+  }
+
+  /** Begins one atomic write. `durableTo`: end of the records in it, or -1. `then` runs once it is durable. */
+  write(now: Millis, writes: readonly DiskWrite[], durableTo: Index, then?: () => void): void {
+    const token = this.#nextToken++
+    let meta: ReplicaMeta | undefined
+    for (const w of writes) if (w.kind === 'meta') meta = w.meta
+    this.#pending.push({ token, begunAt: now, durableTo, meta, then: then === undefined ? [] : [then] })
+    this.#effects.push({ kind: 'write', token, writes })
+  }
+
+  /** Runs `then` once everything begun so far is durable: at once when it is. */
+  whenDurable(then: () => void): void {
+    const last = this.#pending[this.#pending.length - 1]
+    if (last === undefined) then()
+    else last.then.push(then)
+  }
+
+  onWritten(token: number): void {
+    const first = this.#pending.shift()
+    assert(first !== undefined && first.token === token, 'writes become durable in the order in which they were begun (R2)')
+    if (first.durableTo > this.durableIndex) this.durableIndex = first.durableTo
+    if (first.meta !== undefined) this.durableMeta = first.meta
+    for (const then of first.then) then()
+  }
+
+  get outstanding(): number {
+    return this.#pending.length
+  }
+
+  /** When the oldest write that is not durable was begun; Infinity: there is none. */
+  get oldestBegunAt(): Millis {
+    return this.#pending[0]?.begunAt ?? Infinity
+  }
+
+  /** The process was stopped for so long: the disk cannot be blamed for that time. */
+  forgive(sleptMs: Millis): void {
+    for (const p of this.#pending) p.begunAt += sleptMs
+  }
+}
