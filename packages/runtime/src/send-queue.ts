@@ -1,0 +1,90 @@
+// What leaves one connection: small messages at once, big ones in fragments with little outstanding, so that a small one never waits
+// behind more than BULK_WINDOW_BYTES (rule R6). Everything of one turn leaves in one system call.
+import type { Socket } from 'node:net'
+import { assert, BULK_WINDOW_BYTES, FRAGMENT_BYTES, MAX_SEND_QUEUE_BYTES } from '@coppice/protocol'
+import type { WebSocket } from 'ws'
+import { FIRST_TRANSPORT_KIND, Fragmenter } from './framing.js'
+import { afterTurn } from './turn.js'
+
+const BINARY = { binary: true, compress: false } as const
+
+export class SendQueue {
+  private readonly ws: WebSocket
+  private readonly socket: Socket
+  private readonly onTooSlow: () => void
+  private corked = false
+  private ended = false
+  private bulk: Fragmenter[] = []
+  private bulkBytes = 0
+  private nextStream = 1
+
+  /** `socket` is the TCP socket under `ws`. `onTooSlow`: the other end does not take what is sent; close the connection. */
+  constructor(ws: WebSocket, socket: Socket, onTooSlow: () => void) {
+    this.ws = ws
+    this.socket = socket
+    this.onTooSlow = onTooSlow
+    socket.on('drain', this.pump)
+  }
+
+  /** Bytes given to `send` and not yet to the kernel. */
+  get queuedBytes(): number {
+    return this.bulkBytes + this.ws.bufferedAmount
+  }
+
+  /** Sends one encoded message. */
+  send(message: Uint8Array): void {
+    assert(message[0]! < FIRST_TRANSPORT_KIND, 'message kinds are below the transport kinds')
+    if (message.length <= FRAGMENT_BYTES) return this.frame(message)
+    this.bulk.push(new Fragmenter(message, this.nextStream))
+    this.nextStream = (this.nextStream + 1) >>> 0
+    this.bulkBytes += message.length
+    this.cork()
+    this.pump()
+  }
+
+  /** Sends one transport frame, before any fragment that still waits. */
+  frame(frame: Uint8Array): void {
+    if (this.ended) return
+    this.cork()
+    this.ws.send(frame, BINARY)
+  }
+
+  /** Gives what is corked to the kernel; nothing is sent afterwards. */
+  end(): void {
+    this.ended = true
+    this.bulk = []
+    this.bulkBytes = 0
+    this.socket.off('drain', this.pump)
+    this.uncork()
+  }
+
+  private cork(): void {
+    if (this.corked) return
+    this.corked = true
+    this.socket.cork()
+    afterTurn(this.onTurnEnd)
+  }
+
+  private readonly onTurnEnd = (): void => {
+    this.uncork()
+    if (!this.ended && this.queuedBytes > MAX_SEND_QUEUE_BYTES) this.onTooSlow()
+  }
+
+  private uncork(): void {
+    if (!this.corked) return
+    this.corked = false
+    this.socket.uncork()
+  }
+
+  private readonly pump = (): void => {
+    for (let next = this.bulk[0]; next !== undefined && !this.ended; next = this.bulk[0]) {
+      const size = Math.min(FRAGMENT_BYTES, next.bytesLeft)
+      if (this.ws.bufferedAmount + size > BULK_WINDOW_BYTES) return
+      this.bulkBytes -= size
+      const frame = next.next()
+      if (next.bytesLeft === 0) this.bulk.shift()
+      // Called when the kernel has it: then there is room for the next one.
+      this.ws.send(frame, BINARY, this.pump)
+    }
+  }
+}
