@@ -1,14 +1,8 @@
 // What a host says when it starts a replica, and what it gets back.
 import type { BytesPort, ClusterId, GroupName, NodeId } from '@coppice/protocol'
+import type { Logger } from '@coppice/runtime/server'
 import type { StateMachine } from '../core/state-machine.js'
 import type { ReplicaStorage } from './storage.js'
-
-/** The part of a pino logger that the shell uses. */
-export interface ShellLogger {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
 
 export interface StartReplicaOptions {
   /** Directory of this replica's log and snapshots; made and formatted when it is missing or empty. */
@@ -23,7 +17,7 @@ export interface StartReplicaOptions {
   readonly configServers: readonly { readonly id: NodeId; readonly address: string }[]
   /** Makes an empty state machine; called once at start and once per reload. */
   readonly machine: (bytes: BytesPort) => StateMachine
-  readonly logger: ShellLogger
+  readonly logger: Logger
   /** Refuse a data directory that belongs to another cluster than this one. */
   readonly clusterId?: ClusterId
   /** Log bytes after which a snapshot begins, and kept behind it; defaults in limits.ts. */

@@ -28,11 +28,6 @@ export interface RecoveryProgress {
   readonly totalBytes: number
 }
 
-/** Thrown when what is on the disk cannot be trusted or is not ours; the message says which file, what is wrong and what to do. */
-export class StoreError extends Error {
-  override readonly name = 'StoreError'
-}
-
 export interface ReplicaStorage {
   /** Path of the store's file, for messages. */
   readonly path: string
@@ -50,7 +45,7 @@ export interface ReplicaStorage {
   readSnapshot(snapshotId: string, chunk: number): Promise<SnapshotPiece>
   /** Resolves when every write queued so far is durable; never if one of them never is. */
   drained(): Promise<void>
-  /** Gives the whole content to `sink`, checked, in slices between which the event loop runs. Throws StoreError. */
+  /** Gives the whole content to `sink`, checked, in slices between which the event loop runs. Throws a StartupError that names what is damaged. */
   recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void>
   /** Waits for queued writes and closes. */
   close(): Promise<void>
