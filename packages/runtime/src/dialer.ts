@@ -77,7 +77,10 @@ class DialedLink<Out extends Message, In extends Message> implements ClientLink<
     this.link?.sendBytes(encodeMessage(message, nodeText))
   }
 
+  /** After it the owner hears nothing more of this link. */
   close(): void {
+    this.onMessage = undefined
+    this.onClose = undefined
     this.link?.close('closed by this client')
   }
 

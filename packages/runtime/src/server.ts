@@ -6,3 +6,4 @@ export { NodeDriver, type DrivenCore, type DriverWire, type NodeDriverOptions, t
 export { onShutdownSignals, type ShutdownOptions } from './shutdown.js'
 export { StartupError, type StartupProblem } from './startup-error.js'
 export type { ServerRole, ServerWireOptions, WireHandlers, WireMessages } from './wire-types.js'
+export { ServerWire } from './server-wire.js'
