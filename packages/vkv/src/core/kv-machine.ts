@@ -1,0 +1,247 @@
+// vKV, the versioned key-value store as a replicated state machine (PROTOCOL 9, Grove §6): key → {value, version}, locks beside
+// them. A version is the index of the entry that wrote the value and part of the state.
+import {
+  MAX_PAGE_BYTES,
+  readU32,
+  writeU32,
+  type BytesPort,
+  type Index,
+  type Millis,
+  type Writer,
+} from '@coppice/protocol'
+import type { StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import { TableCapture, TableLoader } from './capture.js'
+import { brokenGuard, fenceOf, LockTable } from './lock-table.js'
+import {
+  OP_ACQUIRE,
+  OP_COND_PUT,
+  OP_DELETE,
+  OP_PUT,
+  OP_RELEASE,
+  OP_RENEW,
+  ParsedOperation,
+  readU16,
+} from './operations.js'
+import { QUERY_GET, QUERY_GET_MANY, QUERY_RANGE, queryProblem, RANGE_KEYS_ONLY, TABLE_KEYS } from './queries.js'
+import { WRITE_FENCED, WRITE_MISMATCH, WRITE_OK } from './replies.js'
+import { compareBytes } from './key-order.js'
+import { Table } from './table.js'
+
+export class KvMachine implements StateMachine {
+  readonly digest = 'vkv/1'
+  readonly #bytes: BytesPort
+  readonly #op = new ParsedOperation()
+  #keys: Table
+  #locks: LockTable
+  #lastIndex: Index = 0
+  #elapsedMs: Millis = 0
+
+  constructor(bytes: BytesPort) {
+    this.#bytes = bytes
+    this.#keys = new Table(bytes)
+    this.#locks = new LockTable(new Table(bytes))
+  }
+
+  /** Number of keys, and of locks that are held or waited for. */
+  get counts(): { readonly keys: number; readonly locks: number } {
+    return { keys: this.#keys.count, locks: this.#locks.table.count }
+  }
+
+  validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined {
+    return this.#op.parse(buffer, start, end)
+  }
+
+  validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined {
+    return queryProblem(buffer, start, end)
+  }
+
+  apply(index: Index, elapsedMs: Millis, buffer: Uint8Array, start: number, end: number, out: Writer): void {
+    this.#lastIndex = index
+    this.#elapsedMs = Math.max(this.#elapsedMs, Math.floor(elapsedMs))
+    const op = this.#op
+    // Entries were validated before they got an index (R5); what is malformed all the same changes nothing, everywhere alike.
+    if (op.parse(buffer, start, end) !== undefined) return
+    switch (op.kind) {
+      case OP_PUT:
+      case OP_DELETE:
+      case OP_COND_PUT:
+        return this.#write(index, buffer, out)
+      case OP_ACQUIRE:
+        return this.#locks.acquire(index, this.#elapsedMs, op, buffer, out)
+      case OP_RENEW:
+        return this.#locks.renew(index, this.#elapsedMs, op, buffer, out)
+      case OP_RELEASE:
+        return this.#locks.release(index, this.#elapsedMs, op, buffer, out)
+    }
+  }
+
+  #write(index: Index, b: Uint8Array, out: Writer): void {
+    const op = this.#op
+    const keys = this.#keys
+    // The fences are checked in the entry that writes: a stale holder cannot come between.
+    if (op.guards > 0) {
+      const broken = brokenGuard(this.#locks.table, b, op.guardsAt, op.guards)
+      if (broken >= 0) return this.#refuseFenced(b, broken, out)
+    }
+    const handle = keys.find(b, op.keyStart, op.keyEnd)
+    if (op.ifVersion >= 0 && (handle === 0 ? 0 : keys.versionOf(handle)) !== op.ifVersion) {
+      return this.#refuseMismatch(handle, out)
+    }
+    if (op.kind === OP_COND_PUT) {
+      const matches = op.hasExpected
+        ? handle !== 0 && keys.valueEquals(handle, b, op.expectedStart, op.expectedEnd)
+        : handle === 0
+      if (!matches) return this.#refuseMismatch(handle, out)
+    }
+    if (op.hasNext) keys.put(handle, index, b, op.keyStart, op.keyEnd, b, op.nextStart, op.nextEnd)
+    else if (handle !== 0) keys.remove(handle, index)
+    out.u8(WRITE_OK)
+    out.u53(index)
+    out.u8(handle === 0 ? 0 : 1)
+  }
+
+  #refuseFenced(b: Uint8Array, broken: number, out: Writer): void {
+    let at = this.#op.guardsAt
+    for (let i = 0; i < broken; i++) at += 10 + readU16(b, at)
+    out.u8(WRITE_FENCED)
+    out.u8(broken)
+    out.u53(fenceOf(this.#locks.table, b, at + 2, at + 2 + readU16(b, at)))
+  }
+
+  #refuseMismatch(handle: number, out: Writer): void {
+    out.u8(WRITE_MISMATCH)
+    this.#writeFound(handle, out)
+  }
+
+  #writeFound(handle: number, out: Writer): void {
+    out.u8(handle === 0 ? 0 : 1)
+    if (handle === 0) return
+    out.u53(this.#keys.versionOf(handle))
+    this.#keys.writeValue(handle, out)
+  }
+
+  read(buffer: Uint8Array, start: number, end: number, out: Writer): Index {
+    switch (buffer[start]) {
+      case QUERY_GET: {
+        const handle = this.#keys.find(buffer, start + 3, end)
+        this.#writeFound(handle, out)
+        return handle === 0 ? this.#keys.missingVersion() : this.#keys.versionOf(handle)
+      }
+      case QUERY_GET_MANY:
+        return this.#readMany(buffer, start + 1, out)
+      case QUERY_RANGE:
+        return this.#readRange(buffer, start, out)
+      default:
+        return 0
+    }
+  }
+
+  #readMany(b: Uint8Array, at: number, out: Writer): Index {
+    let version = 0
+    const guards = readU16(b, at)
+    at += 2
+    const locks = this.#locks.table
+    for (let i = 0; i < guards; i++) {
+      const end = at + 2 + readU16(b, at)
+      const handle = locks.find(b, at + 2, end)
+      // The answer depends on the guards too, whichever way they go.
+      version = Math.max(version, handle === 0 ? locks.missingVersion() : locks.versionOf(handle))
+      if (brokenGuard(locks, b, at, 1) === 0) {
+        out.u8(1)
+        out.u8(i)
+        out.u8(i >>> 8)
+        out.u53(fenceOf(locks, b, at + 2, end))
+        return version
+      }
+      at = end + 8
+    }
+    out.u8(0)
+    const count = readU16(b, at)
+    at += 2
+    const countAt = out.grow(4)
+    const first = out.length
+    let done = 0
+    for (; done < count; done++) {
+      const end = at + 2 + readU16(b, at)
+      const handle = this.#keys.find(b, at + 2, end)
+      // A full answer ends early and says how far it came; the first value always fits.
+      if (done > 0 && out.length - first + (handle === 0 ? 0 : this.#keys.valueLengthOf(handle)) > MAX_PAGE_BYTES) break
+      version = Math.max(version, handle === 0 ? this.#keys.missingVersion() : this.#keys.versionOf(handle))
+      out.u8(handle === 0 ? 0 : 1)
+      if (handle !== 0) {
+        out.u53(this.#keys.versionOf(handle))
+        out.u32(this.#keys.valueLengthOf(handle))
+        this.#keys.writeValue(handle, out)
+      }
+      at = end
+    }
+    writeU32(out.buffer, countAt, done)
+    return version
+  }
+
+  #readRange(b: Uint8Array, start: number, out: Writer): Index {
+    const table = b[start + 1] === TABLE_KEYS ? this.#keys : this.#locks.table
+    const keysOnly = (b[start + 2]! & RANGE_KEYS_ONLY) !== 0
+    const limit = readU32(b, start + 3)
+    const prefixStart = start + 9
+    const prefixEnd = prefixStart + readU16(b, start + 7)
+    const afterStart = prefixEnd + 2
+    const afterEnd = afterStart + readU16(b, prefixEnd)
+    const moreAt = out.grow(1)
+    const countAt = out.grow(4)
+    const first = out.length
+    let count = 0
+    let more = false
+    let version = 0
+    const visit = (handle: number): boolean => {
+      if (!table.hasPrefix(handle, b, prefixStart, prefixEnd)) return false
+      const valueBytes = keysOnly ? 0 : table.valueLengthOf(handle)
+      const full = out.length - first + valueBytes + table.keyLengthOf(handle) > MAX_PAGE_BYTES
+      if (count === limit || (count > 0 && full)) {
+        more = true
+        return false
+      }
+      version = Math.max(version, table.versionOf(handle))
+      const keyLength = table.keyLengthOf(handle)
+      out.u8(keyLength)
+      out.u8(keyLength >>> 8)
+      table.writeKey(handle, out)
+      out.u53(table.versionOf(handle))
+      out.u32(valueBytes)
+      if (!keysOnly) table.writeValue(handle, out)
+      count++
+      return true
+    }
+    const hidden =
+      compareBytes(b, afterStart, afterEnd, b, prefixStart, prefixEnd) >= 0 && afterEnd > afterStart
+        ? table.scan(b, afterStart, afterEnd, true, visit)
+        : table.scan(b, prefixStart, prefixEnd, false, visit)
+    out.buffer[moreAt] = more ? 1 : 0
+    writeU32(out.buffer, countAt, count)
+    return Math.max(version, hidden)
+  }
+
+  getState(): StateCapture {
+    return new TableCapture([this.#keys, this.#locks.table], { lastIndex: this.#lastIndex, elapsedMs: this.#elapsedMs })
+  }
+
+  setState(): StateLoader {
+    const keys = new Table(this.#bytes)
+    const locks = new Table(this.#bytes)
+    // The old state is dropped at once, so that two never stand in memory together.
+    this.#keys = keys
+    this.#locks = new LockTable(locks)
+    return new TableLoader([keys, locks], (marks) => {
+      this.#lastIndex = marks.lastIndex
+      this.#elapsedMs = marks.elapsedMs
+    })
+  }
+
+  hash(): string {
+    const sums = new Uint32Array(2)
+    this.#keys.addHash(sums, 1)
+    this.#locks.table.addHash(sums, 2)
+    const hex = (n: number): string => n.toString(16).padStart(8, '0')
+    return `${this.#keys.count}-${this.#locks.table.count}-${hex(sums[0]!)}${hex(sums[1]!)}`
+  }
+}

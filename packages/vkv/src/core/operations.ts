@@ -1,0 +1,273 @@
+// The operations of vKV as bytes (PROTOCOL 9), and the one parser that validation and apply share.
+//
+//   put, delete, condPut:  u8 kind · u8 flags · u8 n · n × guard · u16 n · key · [u53 ifVersion] · [u32 n · expected] · [next …]
+//   acquire:               u8 kind · u16 n · name · u8 n · owner · u32 ttlMs · u32 waitMs
+//   renew:                 u8 kind · u16 n · name · u8 n · owner · u53 fence · u32 ttlMs
+//   release:               u8 kind · u16 n · name · u8 n · owner · u53 fence
+//   guard:                 u16 n · lock name · u53 fence
+//
+// A value is what is left of the operation; an absent one and an empty one differ by a flag.
+import { MAX_KEY_BYTES, MAX_VALUE_BYTES, readU32, readU53, Writer, type Index } from '@coppice/protocol'
+
+export const OP_PUT = 1
+export const OP_DELETE = 2
+export const OP_COND_PUT = 3
+export const OP_ACQUIRE = 4
+export const OP_RENEW = 5
+export const OP_RELEASE = 6
+const OP_NAMES = ['', 'put', 'delete', 'condPut', 'acquire', 'renew', 'release']
+
+const FLAG_IF_VERSION = 1
+const FLAG_EXPECTED = 2
+const FLAG_NEXT = 4
+const KNOWN_FLAGS = FLAG_IF_VERSION | FLAG_EXPECTED | FLAG_NEXT
+
+/** Guards of one write. */
+export const MAX_GUARDS = 16
+export const MAX_OWNER_BYTES = 64
+
+/** A lock and the fence it must still have for the write to happen. */
+export interface Guard {
+  readonly lock: Uint8Array
+  readonly fence: Index
+}
+export interface WriteConditions {
+  /** The key's version must be this; 0: the key must be missing. */
+  readonly ifVersion?: Index | undefined
+  readonly guards?: readonly Guard[] | undefined
+}
+
+export function encodePut(key: Uint8Array, value: Uint8Array, conditions: WriteConditions = {}): Uint8Array {
+  return encodeWrite(OP_PUT, key, conditions, undefined, value)
+}
+
+export function encodeDelete(key: Uint8Array, conditions: WriteConditions = {}): Uint8Array {
+  return encodeWrite(OP_DELETE, key, conditions, undefined, undefined)
+}
+
+/** If the key's value is `expected` (undefined: missing), make it `next` (undefined: delete it). */
+export function encodeCondPut(
+  key: Uint8Array,
+  expected: Uint8Array | undefined,
+  next: Uint8Array | undefined,
+  guards?: readonly Guard[],
+): Uint8Array {
+  return encodeWrite(OP_COND_PUT, key, { guards }, expected, next)
+}
+
+function encodeWrite(
+  kind: number,
+  key: Uint8Array,
+  conditions: WriteConditions,
+  expected: Uint8Array | undefined,
+  next: Uint8Array | undefined,
+): Uint8Array {
+  const guards = conditions.guards ?? []
+  let size = 3 + 2 + key.length + 8 + 4 + (expected?.length ?? 0) + (next?.length ?? 0)
+  for (const guard of guards) size += 10 + guard.lock.length
+  const w = new Writer(size)
+  w.u8(kind)
+  w.u8(
+    (conditions.ifVersion === undefined ? 0 : FLAG_IF_VERSION) |
+      (expected === undefined ? 0 : FLAG_EXPECTED) |
+      (next === undefined ? 0 : FLAG_NEXT),
+  )
+  w.u8(guards.length)
+  for (const guard of guards) writeGuard(w, guard)
+  writeKey(w, key)
+  if (conditions.ifVersion !== undefined) w.u53(conditions.ifVersion)
+  if (expected !== undefined) w.bytes(expected)
+  if (next !== undefined) w.raw(next)
+  return w.view()
+}
+
+/**
+ * `waitMs` > 0: when the lock is busy, keep a place in its queue for so long; 0: do not queue.
+ * The owner is 1–64 bytes that name this one holding, so that a retry is told from another's attempt.
+ */
+export function encodeAcquire(lock: Uint8Array, owner: Uint8Array, ttlMs: number, waitMs: number): Uint8Array {
+  const w = lockOperation(OP_ACQUIRE, lock, owner)
+  w.u32(ttlMs)
+  w.u32(waitMs)
+  return w.view()
+}
+
+/** `ttlMs` 0 ends the holding as if it had expired: the next holder learns that it was not released. */
+export function encodeRenew(lock: Uint8Array, owner: Uint8Array, fence: Index, ttlMs: number): Uint8Array {
+  const w = lockOperation(OP_RENEW, lock, owner)
+  w.u53(fence)
+  w.u32(ttlMs)
+  return w.view()
+}
+
+/** `fence` 0: whatever this owner holds of the lock, its place in the queue included. */
+export function encodeRelease(lock: Uint8Array, owner: Uint8Array, fence: Index): Uint8Array {
+  const w = lockOperation(OP_RELEASE, lock, owner)
+  w.u53(fence)
+  return w.view()
+}
+
+function lockOperation(kind: number, lock: Uint8Array, owner: Uint8Array): Writer {
+  const w = new Writer(24 + lock.length + owner.length)
+  w.u8(kind)
+  writeKey(w, lock)
+  w.u8(owner.length)
+  w.raw(owner)
+  return w
+}
+
+export function writeKey(w: Writer, key: Uint8Array): void {
+  w.u8(key.length)
+  w.u8(key.length >>> 8)
+  w.raw(key)
+}
+
+export function writeGuard(w: Writer, guard: Guard): void {
+  writeKey(w, guard.lock)
+  w.u53(guard.fence)
+}
+
+export function readU16(b: Uint8Array, at: number): number {
+  return b[at]! | (b[at + 1]! << 8)
+}
+
+/** End of the key that begins with its length at `at`, or what is wrong with it. */
+export function keyEnd(b: Uint8Array, at: number, end: number, what: string): number | string {
+  if (at + 2 > end) return `${what} is cut off`
+  const length = readU16(b, at)
+  if (length === 0) return `${what} is empty`
+  if (length > MAX_KEY_BYTES) return `${what} of ${length} bytes is above the limit of ${MAX_KEY_BYTES}`
+  if (at + 2 + length > end) return `${what} is cut off`
+  return at + 2 + length
+}
+
+/**
+ * One operation taken apart: places in its buffer, no copies. An instance is reused, so that parsing allocates nothing.
+ * Fields that the kind does not have keep old contents.
+ */
+export class ParsedOperation {
+  kind = 0
+  /** The key, or the lock's name. */
+  keyStart = 0
+  keyEnd = 0
+  guards = 0
+  guardsAt = 0
+  /** -1: no such condition. */
+  ifVersion: Index = -1
+  hasExpected = false
+  expectedStart = 0
+  expectedEnd = 0
+  hasNext = false
+  nextStart = 0
+  nextEnd = 0
+  ownerStart = 0
+  ownerEnd = 0
+  fence: Index = 0
+  ttlMs = 0
+  waitMs = 0
+
+  /** Takes [start, end) apart; the answer says what is wrong with it, undefined: nothing. */
+  parse(b: Uint8Array, start: number, end: number): string | undefined {
+    if (start >= end) return 'operation is empty'
+    this.kind = b[start]!
+    switch (this.kind) {
+      case OP_PUT:
+      case OP_DELETE:
+      case OP_COND_PUT:
+        return this.#parseWrite(b, start, end)
+      case OP_ACQUIRE:
+      case OP_RENEW:
+      case OP_RELEASE:
+        return this.#parseLock(b, start, end)
+      default:
+        return `unknown operation ${this.kind}`
+    }
+  }
+
+  #parseWrite(b: Uint8Array, start: number, end: number): string | undefined {
+    const name = OP_NAMES[this.kind]!
+    if (start + 3 > end) return `${name} is cut off`
+    const flags = b[start + 1]!
+    if ((flags & ~KNOWN_FLAGS) !== 0) return `${name} has unknown flags ${flags}`
+    this.guards = b[start + 2]!
+    if (this.guards > MAX_GUARDS) return `${name} has ${this.guards} guards, above the limit of ${MAX_GUARDS}`
+    this.guardsAt = start + 3
+    let at = start + 3
+    for (let i = 0; i < this.guards; i++) {
+      const nameEnd = keyEnd(b, at, end, `${name}: lock name`)
+      if (typeof nameEnd === 'string') return nameEnd
+      at = nameEnd + 8
+      if (at > end) return `${name}: fence is cut off`
+      if (readU32(b, at - 4) > 0x1f_ffff) return `${name}: fence is above 2^53`
+    }
+    const afterKey = keyEnd(b, at, end, `${name}: key`)
+    if (typeof afterKey === 'string') return afterKey
+    this.keyStart = at + 2
+    this.keyEnd = afterKey
+    at = afterKey
+    this.ifVersion = -1
+    if ((flags & FLAG_IF_VERSION) !== 0) {
+      // A condPut compares the value; a second condition would need a second answer.
+      if (this.kind === OP_COND_PUT) return 'condPut: ifVersion is not known here'
+      if (at + 8 > end) return `${name}: ifVersion is cut off`
+      if (readU32(b, at + 4) > 0x1f_ffff) return `${name}: ifVersion is above 2^53`
+      this.ifVersion = readU53(b, at)
+      at += 8
+    }
+    this.hasExpected = (flags & FLAG_EXPECTED) !== 0
+    if (this.hasExpected) {
+      if (this.kind !== OP_COND_PUT) return `${name}: an expected value is not known here`
+      if (at + 4 > end) return `${name}: expected value is cut off`
+      const length = readU32(b, at)
+      if (length > MAX_VALUE_BYTES) return tooLong(`${name}: expected value`, length)
+      if (at + 4 + length > end) return `${name}: expected value is cut off`
+      this.expectedStart = at + 4
+      at += 4 + length
+      this.expectedEnd = at
+    }
+    this.hasNext = (flags & FLAG_NEXT) !== 0
+    if (this.hasNext !== (this.kind === OP_PUT) && this.kind !== OP_COND_PUT) {
+      return this.kind === OP_PUT ? 'put: value is missing' : `${name}: a value is not known here`
+    }
+    if (!this.hasNext && at !== end) return `${name}: ${end - at} bytes too many`
+    if (end - at > MAX_VALUE_BYTES) return tooLong(`${name}: value`, end - at)
+    this.nextStart = at
+    this.nextEnd = end
+    return undefined
+  }
+
+  #parseLock(b: Uint8Array, start: number, end: number): string | undefined {
+    const name = OP_NAMES[this.kind]!
+    const afterKey = keyEnd(b, start + 1, end, `${name}: lock name`)
+    if (typeof afterKey === 'string') return afterKey
+    this.keyStart = start + 3
+    this.keyEnd = afterKey
+    let at = afterKey
+    if (at + 1 > end) return `${name}: owner is cut off`
+    const ownerLength = b[at]!
+    if (ownerLength === 0) return `${name}: owner is empty`
+    if (ownerLength > MAX_OWNER_BYTES) {
+      return `${name}: owner of ${ownerLength} bytes is above the limit of ${MAX_OWNER_BYTES}`
+    }
+    this.ownerStart = at + 1
+    at += 1 + ownerLength
+    this.ownerEnd = at
+    const rest = this.kind === OP_RENEW ? 12 : 8
+    if (at + rest > end) return `${name} is cut off`
+    if (at + rest < end) return `${name}: ${end - at - rest} bytes too many`
+    if (this.kind === OP_ACQUIRE) {
+      this.ttlMs = readU32(b, at)
+      this.waitMs = readU32(b, at + 4)
+      // A lock that is never held would be granted to everybody in turn.
+      return this.ttlMs === 0 ? 'acquire: ttl is zero' : undefined
+    }
+    if (readU32(b, at + 4) > 0x1f_ffff) return `${name}: fence is above 2^53`
+    this.fence = readU53(b, at)
+    if (this.kind === OP_RENEW) this.ttlMs = readU32(b, at + 8)
+    return undefined
+  }
+}
+
+function tooLong(what: string, bytes: number): string {
+  return `${what} of ${bytes} bytes is above the limit of ${MAX_VALUE_BYTES}`
+}

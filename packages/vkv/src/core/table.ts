@@ -1,0 +1,195 @@
+// One versioned map from bytes to bytes: records in a slab, found by hash, ordered for ranges. It knows from which version on a missing
+// key is surely missing, and tells a running capture about a record before it changes.
+import type { BytesPort, Index, Writer } from '@coppice/protocol'
+import { HashIndex, hashKey, shardOf, SHARDS } from './hash-index.js'
+import { KeyOrder } from './key-order.js'
+import { RECORD_HEADER, Slab } from './slab.js'
+
+/** Hears of every record that is about to be changed or removed. */
+export type ChangeListener = (handle: number, shard: number) => void
+
+export class Table {
+  readonly #slab = new Slab()
+  readonly #index = new HashIndex(this.#slab)
+  readonly #order = new KeyOrder(this.#slab)
+  readonly #bytes: BytesPort
+  /** By shard: no key of it was deleted after this version. */
+  readonly #deletedByShard = new Float64Array(SHARDS)
+  /** The same for all keys, of deletes before this state was loaded: a snapshot keeps one number only. */
+  #deletedFloor: Index = 0
+  /** Version of the last delete. */
+  lastDelete: Index = 0
+  onChange: ChangeListener | undefined
+  /** Hash of the key of the last `find`. */
+  #hash = 0
+
+  constructor(bytes: BytesPort) {
+    this.#bytes = bytes
+  }
+
+  get count(): number {
+    return this.#index.count
+  }
+
+  /** Handle of the key's record, 0: missing. Valid until the next change of the table. */
+  find(key: Uint8Array, start: number, end: number): number {
+    this.#hash = hashKey(key, start, end)
+    return this.#index.find(this.#hash, key, start, end)
+  }
+
+  /**
+   * Version of "the key of the last find is missing": no less than that of the delete that removed it. It is shared with the keys of
+   * the same shard (1 of 4,096), so a read of a missing key seldom waits for somebody else's delete.
+   */
+  missingVersion(): Index {
+    return Math.max(this.#deletedFloor, this.#deletedByShard[shardOf(this.#hash)]!)
+  }
+
+  /** Sets the key of the last find, whose answer was `handle`. */
+  put(
+    handle: number,
+    version: Index,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
+    if (handle === 0) {
+      const added = this.#slab.add(version, key, keyStart, keyEnd, value, valueStart, valueEnd)
+      this.#index.add(this.#hash, added)
+      this.#order.add(added)
+      return
+    }
+    this.onChange?.(handle, shardOf(this.#hash))
+    if (this.#slab.replace(handle, version, value, valueStart, valueEnd)) return
+    const moved = this.#slab.add(version, key, keyStart, keyEnd, value, valueStart, valueEnd)
+    this.#index.move(this.#hash, handle, moved)
+    this.#order.move(handle, moved)
+    this.#slab.free(handle)
+  }
+
+  /** Removes the key of the last find, whose answer was `handle`, not 0. */
+  remove(handle: number, version: Index): void {
+    const shard = shardOf(this.#hash)
+    this.onChange?.(handle, shard)
+    this.#order.remove(handle, version)
+    this.#index.remove(this.#hash, handle)
+    this.#slab.free(handle)
+    this.#deletedByShard[shard] = version
+    this.lastDelete = version
+  }
+
+  versionOf(handle: number): Index {
+    return this.#slab.versionOf(handle)
+  }
+
+  valueLengthOf(handle: number): number {
+    return this.#slab.valueLengthOf(handle)
+  }
+
+  keyLengthOf(handle: number): number {
+    return this.#slab.keyLengthOf(handle)
+  }
+
+  writeKey(handle: number, out: Writer): void {
+    const at = this.#slab.offsetOf(handle) + RECORD_HEADER
+    out.rawRange(this.#slab.bytesOf(handle), at, at + this.#slab.keyLengthOf(handle))
+  }
+
+  writeValue(handle: number, out: Writer): void {
+    const large = this.#slab.largeOf(handle)
+    if (large !== undefined) return out.raw(large)
+    const at = this.valueOffset(handle)
+    out.rawRange(this.#slab.bytesOf(handle), at, at + this.#slab.valueLengthOf(handle))
+  }
+
+  /** The value as a view that the next change of the table may overwrite; a large one is never overwritten. */
+  valueOf(handle: number): Uint8Array {
+    const large = this.#slab.largeOf(handle)
+    if (large !== undefined) return large
+    const at = this.valueOffset(handle)
+    return this.#slab.bytesOf(handle).subarray(at, at + this.#slab.valueLengthOf(handle))
+  }
+
+  isLarge(handle: number): boolean {
+    return this.#slab.largeOf(handle) !== undefined
+  }
+
+  keyOf(handle: number): Uint8Array {
+    const at = this.#slab.offsetOf(handle) + RECORD_HEADER
+    return this.#slab.bytesOf(handle).slice(at, at + this.#slab.keyLengthOf(handle))
+  }
+
+  /** Page and place of a small value, for readers of fixed layouts. */
+  pageOf(handle: number): Uint8Array {
+    return this.#slab.bytesOf(handle)
+  }
+
+  valueOffset(handle: number): number {
+    return this.#slab.offsetOf(handle) + RECORD_HEADER + this.#slab.keyLengthOf(handle)
+  }
+
+  valueEquals(handle: number, other: Uint8Array, start: number, end: number): boolean {
+    const length = end - start
+    if (this.#slab.valueLengthOf(handle) !== length) return false
+    const large = this.#slab.largeOf(handle)
+    const bytes = large ?? this.#slab.bytesOf(handle)
+    const at = (large === undefined ? this.valueOffset(handle) : 0) - start
+    for (let i = start; i < end; i++) if (bytes[at + i] !== other[i]) return false
+    return true
+  }
+
+  /** Visits records in key order from the first key ≥ (or > when `after`) the given one; returns what hides missing ones. */
+  scan(key: Uint8Array, start: number, end: number, after: boolean, visit: (handle: number) => boolean): Index {
+    return Math.max(this.#deletedFloor, this.#order.scan(key, start, end, after, visit))
+  }
+
+  /** Whether the record's key begins with the given bytes. */
+  hasPrefix(handle: number, prefix: Uint8Array, start: number, end: number): boolean {
+    if (this.#slab.keyLengthOf(handle) < end - start) return false
+    const bytes = this.#slab.bytesOf(handle)
+    const at = this.#slab.offsetOf(handle) + RECORD_HEADER - start
+    for (let i = start; i < end; i++) if (bytes[at + i] !== prefix[i]) return false
+    return true
+  }
+
+  handlesOfShard(shard: number): number[] {
+    return this.#index.handlesOf(shard)
+  }
+
+  /** After a load: deletes before it are known by their last version only. */
+  setDeletedFloor(version: Index): void {
+    this.#deletedFloor = version
+    this.lastDelete = version
+  }
+
+  /** Adds every record's hash into `sums`; the order of records does not matter. `salt` tells tables apart. */
+  addHash(sums: Uint32Array, salt: number): void {
+    for (let shard = 0; shard < SHARDS; shard++) {
+      for (const handle of this.#index.handlesOf(shard)) {
+        const page = this.#slab.bytesOf(handle)
+        const at = this.#slab.offsetOf(handle) + RECORD_HEADER
+        const keyLength = this.#slab.keyLengthOf(handle)
+        const large = this.#slab.largeOf(handle)
+        const valueLength = this.#slab.valueLengthOf(handle)
+        let a = this.#bytes.crc32(page, at, at + keyLength + (large === undefined ? valueLength : 0))
+        if (large !== undefined) a = Math.imul(a, 31) ^ this.#bytes.crc32(large, 0, valueLength)
+        const version = this.#slab.versionOf(handle)
+        const b = mix(mix(mix(mix(a ^ salt) ^ keyLength) ^ (version >>> 0)) ^ Math.floor(version / 0x1_0000_0000))
+        sums[0] = sums[0]! + b
+        sums[1] = sums[1]! + mix(b ^ a ^ 0x9e37_79b9)
+      }
+    }
+  }
+}
+
+/** The finish of MurmurHash3: every input bit reaches every output bit. */
+function mix(h: number): number {
+  h ^= h >>> 16
+  h = Math.imul(h, 0x85ebca6b)
+  h ^= h >>> 13
+  h = Math.imul(h, 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
