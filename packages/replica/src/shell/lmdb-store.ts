@@ -128,6 +128,7 @@ export class LmdbStore implements ReplicaStorage {
 
   /** What was read is damaged: whoever asked gets no answer, the replica stops. */
   private reading<T>(read: () => T): T {
+    if (this.closing) throw new Error(`${this.path} is closed`)
     try {
       return read()
     } catch (error) {

@@ -1,0 +1,25 @@
+// What clients say while there is no core (it is being loaded from disk). Servers repeat themselves, so their messages may be lost;
+// a client on a healthy connection does not, so its messages wait, within a bound.
+import type { ClientToReplica, ConnectionId } from '@coppice/protocol'
+
+/** Messages held; what comes above is dropped, and its sender finds out by its own deadline. */
+const MAX_HELD = 16_384
+
+export type ClientInput =
+  | { readonly kind: 'client'; readonly connection: ConnectionId; readonly message: ClientToReplica }
+  | { readonly kind: 'clientGone'; readonly connection: ConnectionId }
+
+export class HeldClients {
+  private held: ClientInput[] = []
+
+  hold(input: ClientInput): void {
+    if (input.kind === 'clientGone') this.held = this.held.filter((h) => h.connection !== input.connection)
+    else if (this.held.length < MAX_HELD) this.held.push(input)
+  }
+
+  release(give: (input: ClientInput) => void): void {
+    const held = this.held
+    this.held = []
+    for (const input of held) give(input)
+  }
+}

@@ -1,0 +1,269 @@
+// One replica in this process: store, core, wire and driver tied together. Nothing here knows the protocol: the core decides, this
+// executes. Loading the core from disk is the same at start and on `reload`.
+import { readFileSync } from 'node:fs'
+import { MIN_LOG_BYTES_KEPT, SNAPSHOT_EVERY_BYTES, unreachable, type EventName } from '@coppice/protocol'
+import { nodeBytes, randomSeed, systemClock } from '@coppice/runtime'
+import { NodeDriver, ServerWire, type LogFields, type Logger } from '@coppice/runtime/server'
+import type { ReplicaEffect, ReplicaInput, ReplicaOptions } from '../core/io.js'
+import { ReplicaLoader, type ReplicaNode } from '../index.js'
+import { ClusterCheck } from './cluster-check.js'
+import { FreeDisk } from './free-disk.js'
+import { HeldClients, type ClientInput } from './held-clients.js'
+import type { ReplicaStopped, StartReplicaOptions } from './options.js'
+import { StallMeter } from './stall-meter.js'
+import type { RecoveryProgress, ReplicaStorage } from './storage.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+/** Progress of a long recovery is logged this often. */
+const PROGRESS_EVERY_MS = 2_000
+
+type HostEffect = Extract<ReplicaEffect, { kind: 'readLog' | 'readSnapshot' | 'reload' }>
+
+export class ReplicaHost {
+  readonly stopped: Promise<ReplicaStopped>
+  address = ''
+  private readonly options: StartReplicaOptions
+  private readonly store: ReplicaStorage
+  private readonly wire: ServerWire<'replica'>
+  private readonly disk: FreeDisk
+  private readonly stalls = new StallMeter()
+  private readonly held = new HeldClients()
+  private readonly cluster: ClusterCheck
+  private driver: NodeDriver<ReplicaInput, ReplicaEffect> | undefined
+  private readonly onDurable = new Map<number, () => void>()
+  private writes = 0
+  /** Grows with every core, so that answers to an old one never reach its successor. */
+  private generation = 0
+  private loading: Promise<void> | undefined
+  private ending: Promise<void> | undefined
+  private settle!: (how: ReplicaStopped) => void
+
+  constructor(options: StartReplicaOptions, store: ReplicaStorage) {
+    this.options = options
+    this.store = store
+    this.stopped = new Promise((resolve) => (this.settle = resolve))
+    this.disk = new FreeDisk(options.dataDir)
+    this.cluster = new ClusterCheck(options.configServers)
+    this.wire = new ServerWire({
+      role: 'replica',
+      id: options.id,
+      storeId: store.meta.storeId,
+      group: options.group,
+      listen: options.listen,
+      clusterId: () => store.meta.clusterId,
+      handlers: {
+        onMessage: (from, message) => {
+          this.cluster.onMessageFrom(from.id)
+          this.driver?.input({ kind: 'message', from, message })
+        },
+        onClient: (connection, message) => this.onClient({ kind: 'client', connection, message }),
+        onClientGone: (connection) => this.onClient({ kind: 'clientGone', connection }),
+      },
+      logger: this.wireLogger(),
+    })
+    store.onWritten = (token) => this.onWritten(token)
+    store.onFailed = (reason) => this.halt(reason)
+  }
+
+  /** Listens, loads the core and begins. Rejects when the port is taken or the store is damaged. */
+  async start(): Promise<void> {
+    // First, so that a taken port is told at once and peers see a server that is there, though it says nothing yet.
+    this.address = await this.wire.listen()
+    await this.disk.start()
+    const core = await this.load()
+    if (this.ended) throw new Error('stopped while loading')
+    this.driver = new NodeDriver<ReplicaInput, ReplicaEffect>({
+      core,
+      clock: systemClock,
+      wire: this.wire,
+      write: (_token, writes, durable) => {
+        const ours = ++this.writes
+        this.onDurable.set(ours, durable)
+        this.store.write(ours, writes)
+      },
+      other: (effect) => this.execute(effect),
+      onHalt: (reason) => this.halt(reason),
+      onEvent: (name, fields) => this.event(name, fields),
+      health: (sleptMs) => this.health(sleptMs),
+    })
+    this.event('started', { address: this.advertised(), version, dataDir: this.options.dataDir })
+    this.held.release((input) => this.driver?.input(input))
+  }
+
+  async stop(): Promise<void> {
+    if (this.ended) return this.ending
+    this.event('stopping', {})
+    await this.end()
+    this.settle({ exitCode: 0, reason: 'stopped' })
+  }
+
+  /** Ends everything in the order of its dependence; the store last, when nobody can write any more. */
+  end(): Promise<void> {
+    return (this.ending ??= this.endOnce())
+  }
+
+  private get ended(): boolean {
+    return this.ending !== undefined
+  }
+
+  private async endOnce(): Promise<void> {
+    this.driver?.stop()
+    this.disk.stop()
+    this.stalls.stop()
+    await this.wire.close()
+    await this.loading?.catch(() => undefined)
+    await this.store.close()
+  }
+
+  /** Never limps on. Does not wait for the store: its disk may be what does not answer. */
+  private halt(reason: string): void {
+    if (this.ended) return
+    this.options.logger.error(reason)
+    this.settle({ exitCode: 1, reason })
+    this.end().catch((error: unknown) => this.options.logger.error(`closing failed: ${String(error)}`))
+  }
+
+  private onWritten(token: number): void {
+    const durable = this.onDurable.get(token)
+    this.onDurable.delete(token)
+    durable?.()
+  }
+
+  private onClient(input: ClientInput): void {
+    if (this.driver !== undefined && this.loading === undefined) this.driver.input(input)
+    else this.held.hold(input)
+  }
+
+  private execute(effect: HostEffect): void {
+    switch (effect.kind) {
+      case 'readLog': {
+        const { token } = effect
+        const read = this.store.readLog(effect.from, effect.to, effect.maxBytes)
+        return this.answer(read, (slice) => ({ kind: 'logRead', token, ...slice }))
+      }
+      case 'readSnapshot': {
+        const { token, chunk } = effect
+        const read = this.store.readSnapshot(effect.snapshotId, chunk)
+        return this.answer(read, (piece) => ({ kind: 'snapshotRead', token, chunk, ...piece }))
+      }
+      case 'reload':
+        return this.reload()
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  private answer<T>(read: Promise<T>, input: (answer: T) => ReplicaInput): void {
+    const { generation } = this
+    read.then(
+      (found) => {
+        if (generation === this.generation && !this.ended) this.driver?.input(input(found))
+      },
+      // A store that cannot read has reported its failure by itself.
+      () => undefined,
+    )
+  }
+
+  private reload(): void {
+    this.driver?.replaceCore(undefined)
+    this.load().then(
+      (core) => {
+        if (this.ended) return
+        this.driver?.replaceCore(core)
+        this.held.release((input) => this.driver?.input(input))
+      },
+      (error: unknown) => this.halt((error as Error).message),
+    )
+  }
+
+  private load(): Promise<ReplicaNode> {
+    this.generation++
+    const core = this.recover()
+    this.loading = core.then(() => undefined)
+    // Whoever asked for the core handles its failure.
+    this.loading.catch(() => undefined)
+    return core.finally(() => (this.loading = undefined))
+  }
+
+  private async recover(): Promise<ReplicaNode> {
+    const begun = performance.now()
+    // The marks are those of the store after everything written so far.
+    await this.store.drained()
+    const loader = new ReplicaLoader(this.coreOptions(), this.store.meta, this.options.machine(nodeBytes), nodeBytes)
+    const found = { snapshotBytes: 0, logBytes: 0, records: 0 }
+    const goOn = (): void => {
+      if (this.ended) throw new Error('stopped while loading')
+    }
+    let told = begun
+    await this.store.recover(
+      {
+        snapshotChunk: (header, chunk, bytes) => {
+          goOn()
+          found.snapshotBytes += bytes.length
+          loader.addSnapshotChunk(header, chunk, bytes)
+        },
+        record: (bytes) => {
+          goOn()
+          found.logBytes += bytes.length
+          found.records++
+          loader.addRecord(bytes)
+        },
+      },
+      (progress) => {
+        if (performance.now() - told < PROGRESS_EVERY_MS) return
+        told = performance.now()
+        this.options.logger.debug('loading', progressFields(progress))
+      },
+    )
+    goOn()
+    const core = loader.finish(systemClock.now())
+    const { nextIndex } = core.view
+    this.event('recovered', { ...found, nextIndex, epoch: this.store.meta.epoch, ms: Math.round(performance.now() - begun) })
+    return core
+  }
+
+  private coreOptions(): ReplicaOptions {
+    const { id, zone, configServers, snapshotEveryBytes, minLogBytesKept } = this.options
+    return {
+      id,
+      address: this.advertised(),
+      ...(zone === undefined ? {} : { zone }),
+      configServers,
+      pid: process.pid,
+      version,
+      seed: randomSeed(),
+      snapshotEveryBytes: snapshotEveryBytes ?? SNAPSHOT_EVERY_BYTES,
+      minLogBytesKept: minLogBytesKept ?? MIN_LOG_BYTES_KEPT,
+    }
+  }
+
+  private advertised(): string {
+    return this.options.advertise ?? this.address
+  }
+
+  private health(sleptMs: number): ReplicaInput {
+    if (sleptMs > 0) this.event('loopStalled', { sleptMs: Math.round(sleptMs) })
+    return { kind: 'health', wallMs: Date.now(), sleptMs, freeDiskBytes: this.disk.bytes }
+  }
+
+  /** The wire tells of refused links by an event; some refusals mean that this store is not meant. */
+  private wireLogger(): Logger {
+    const { logger, dataDir } = this.options
+    return {
+      ...logger,
+      event: (name, fields = {}) => {
+        logger.event(name, fields)
+        const wrong = name === 'linkRefused' ? this.cluster.onRefused(fields) : undefined
+        if (wrong !== undefined) this.halt(`data directory ${dataDir} ${wrong}`)
+      },
+    }
+  }
+
+  private event(name: EventName, fields: LogFields): void {
+    this.options.logger.event(name, this.stalls.onEvent(name, fields))
+  }
+}
+
+function progressFields(progress: RecoveryProgress): LogFields {
+  return { ...progress }
+}

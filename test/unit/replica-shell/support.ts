@@ -1,0 +1,109 @@
+// Stores in temporary directories, and records for them.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { RECORD_HEADER_BYTES, RUN_BARRIER, sealRecord, type Index } from '@coppice/protocol'
+import type { DiskWrite, SnapshotHeader } from '@coppice/replica'
+import { openReplicaStore, type LmdbStore, type RecoveryProgress } from '@coppice/replica/server'
+import { nodeBytes } from '@coppice/runtime'
+import { afterEach } from 'vitest'
+
+const cleanups: (() => Promise<void> | void)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+export function onCleanup(run: () => Promise<void> | void): void {
+  cleanups.push(run)
+}
+
+export function freshDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'coppice-store-'))
+  onCleanup(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+/** A record of `entries` entries; `fill` makes its payload findable in the file. */
+export function recordOf(firstIndex: Index, entries = 1, payload = 8, fill = 0x5a): Extract<DiskWrite, { kind: 'record' }> {
+  const bytes = new Uint8Array(RECORD_HEADER_BYTES + payload).fill(fill, RECORD_HEADER_BYTES)
+  bytes[RECORD_HEADER_BYTES] = RUN_BARRIER
+  sealRecord(bytes, { epoch: 1, firstIndex, entries, elapsedMs: 0 }, nodeBytes.crc32)
+  return { kind: 'record', firstIndex, entries, bytes }
+}
+
+export function chunkOf(snapshotId: string, chunk: number, bytes: Uint8Array): DiskWrite {
+  return { kind: 'snapshotChunk', snapshotId, chunk, bytes }
+}
+
+export function headerOf(snapshotId: string, index: Index, chunks: readonly Uint8Array[]): SnapshotHeader {
+  const totalBytes = chunks.reduce((sum, c) => sum + c.length, 0)
+  return { snapshotId, index, lineage: [[0, 0]], chunks: chunks.length, totalBytes, digest: 'd' }
+}
+
+/** A store with promises where the wiring has callbacks. */
+export class TestStore {
+  readonly store: LmdbStore
+  readonly written: number[] = []
+  readonly failures: string[] = []
+  private token = 0
+  private readonly waiting = new Map<number, () => void>()
+
+  constructor(store: LmdbStore) {
+    this.store = store
+    store.onWritten = (token) => {
+      this.written.push(token)
+      this.waiting.get(token)?.()
+    }
+    store.onFailed = (reason) => this.failures.push(reason)
+  }
+
+  /** Queues one effect; the promise settles when it is durable. */
+  write(...writes: DiskWrite[]): Promise<void> {
+    const token = ++this.token
+    const done = new Promise<void>((resolve) => this.waiting.set(token, resolve))
+    this.store.write(token, writes)
+    return done
+  }
+
+  async recovered(): Promise<Recovered> {
+    const found: Recovered = { chunks: [], records: [], progress: [] }
+    await this.store.recover(
+      {
+        snapshotChunk: (header, chunk, bytes) => found.chunks.push([header.snapshotId, chunk, bytes.slice()]),
+        record: (bytes) => found.records.push(bytes.slice()),
+      },
+      (progress) => found.progress.push(progress),
+    )
+    return found
+  }
+
+  /** First indexes of all records found by recovery. */
+  async indexes(): Promise<number[]> {
+    return (await this.recovered()).records.map((r) => new DataView(r.buffer).getUint32(12, true))
+  }
+}
+
+interface Recovered {
+  readonly chunks: [string, number, Uint8Array][]
+  readonly records: Uint8Array[]
+  readonly progress: RecoveryProgress[]
+}
+
+export async function openStore(dir: string, id = 'r1', group = 'main', clusterId?: string): Promise<TestStore> {
+  const store = await openReplicaStore(dir, { id, group, clusterId })
+  let closed = false
+  const close = store.close.bind(store)
+  store.close = async () => {
+    if (closed) return
+    closed = true
+    await close()
+  }
+  onCleanup(() => store.close())
+  return new TestStore(store)
+}
+
+export async function reopen(t: TestStore, dir: string): Promise<TestStore> {
+  await t.store.close()
+  return openStore(dir)
+}
