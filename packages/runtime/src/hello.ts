@@ -62,23 +62,22 @@ export function encodeRefusal(refusal: Refusal): Uint8Array {
 
 const LONGEST_FIELD = 255
 
-/** Reads the body of a hello frame. One of another version is returned as it is: its refusal names the version. */
+/** Reads the body of a hello frame. Of another version only the number is read: the refusal names it. */
 export function decodeHello(body: Uint8Array): Hello {
   const json = jsonOf(body, 'hello')
   const version = json['version']
   if (typeof version !== 'number') throw new DecodeError('hello without a protocol version')
-  const role = json['role']
-  if (version === PROTOCOL_VERSION && role !== 'client' && role !== 'config' && role !== 'replica') {
-    throw new DecodeError('hello with an unknown role')
-  }
+  const known = version === PROTOCOL_VERSION
+  const role = known ? json['role'] : 'client'
+  if (role !== 'client' && role !== 'config' && role !== 'replica') throw new DecodeError('hello with an unknown role')
   const text = (name: string): string => {
-    const value = json[name] ?? ''
+    const value = known ? (json[name] ?? '') : ''
     if (typeof value === 'string' && value.length <= LONGEST_FIELD) return value
     throw new DecodeError(`hello with a malformed ${name}`)
   }
   return {
     version,
-    role: role as LinkRole,
+    role,
     id: text('id'),
     storeId: text('storeId'),
     incarnation: text('incarnation'),

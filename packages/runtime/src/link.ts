@@ -45,7 +45,7 @@ export class Link {
   private readonly pendingLimit: number
   private queue: SendQueue | undefined
   private kind: LinkKind | undefined
-  private state: 'hello' | 'open' | 'closed' = 'hello'
+  private state: 'hello' | 'open' | 'draining' | 'closed' = 'hello'
   private pending: Uint8Array[] = []
   private pendingBytes = 0
   private heard = false
@@ -88,7 +88,7 @@ export class Link {
   /** Sends an encoded message; kept until the link is open, dropped when it is closed. */
   sendBytes(bytes: Uint8Array): void {
     if (this.state === 'open') return this.queue!.send(bytes)
-    if (this.state === 'closed' || this.pendingBytes + bytes.length > this.pendingLimit) return
+    if (this.state !== 'hello' || this.pendingBytes + bytes.length > this.pendingLimit) return
     this.pending.push(bytes)
     this.pendingBytes += bytes.length
   }
@@ -103,6 +103,14 @@ export class Link {
 
   close(reason: string, code = CLOSE_NORMAL): void {
     this.finish(reason, undefined, code)
+  }
+
+  /** Sends nothing more, but hears what the other end has sent until it closes too. */
+  drain(reason: string): void {
+    if (this.state !== 'open') return this.close(reason)
+    this.state = 'draining'
+    this.failure = reason
+    this.endSocket(reason, CLOSE_NORMAL)
   }
 
   onBeat(): void {
@@ -139,7 +147,7 @@ export class Link {
   private messageOf(frame: Uint8Array): Message | undefined {
     const kind = frame[0]
     if (kind === undefined) throw new DecodeError('empty frame')
-    if (this.state !== 'open') {
+    if (this.state === 'hello') {
       this.onHandshake(kind, frame.subarray(1))
       return undefined
     }
@@ -195,11 +203,15 @@ export class Link {
     this.state = 'closed'
     leaveHeartbeat(this)
     this.takePending()
+    this.endSocket(reason, code)
+    this.owner.onClose(this, reason, refusal)
+  }
+
+  private endSocket(reason: string, code: number): void {
     this.queue?.end()
     this.ws.close(code, reason)
     const cut = setTimeout(() => this.ws.terminate(), CLOSE_PATIENCE_MS).unref()
     this.ws.once('close', () => clearTimeout(cut))
-    this.owner.onClose(this, reason, refusal)
   }
 }
 

@@ -97,7 +97,7 @@ export class Peer {
       stale.close('replaced by a newer process')
     } else if (!this.keepsOutbound) {
       // Whoever dialed the surplus link closes it; the other end keeps reading it until then, so nothing sent on it is lost.
-      outbound.close('both ends dialed; one connection stays')
+      outbound.drain('both ends dialed; one connection stays')
     }
   }
 
