@@ -1,0 +1,126 @@
+// Who will ask for a state, and who can still make it: a state must not be left, nor a write dropped, while somebody asks for its
+// value and nothing can make it in time. A necessary condition, so no answer is lost by obeying it.
+import { CAS, DEAD, READ, WRITE, makes } from './encode.js'
+import type { Encoded } from './encode.js'
+import type { Classes } from './classes.js'
+import type { Configuration } from './configuration.js'
+
+interface Askers {
+  /** Lines of invocation, rising, and the earliest answer from there on. */
+  readonly calls: number[]
+  readonly earliestFrom: number[]
+}
+
+export class Demand {
+  private readonly askers = new Map<number, Askers>()
+  private readonly makerCalls = new Map<number, number[]>()
+  // Only appends and reads: states grow, so a state that was left never comes back.
+  private readonly growsOnly: boolean
+  private readonly lastRead: number
+  private readonly h: Encoded
+  private readonly classes: Classes
+
+  constructor(h: Encoded, classes: Classes) {
+    this.h = h
+    this.classes = classes
+    const asking = new Map<number, number[]>()
+    let lastRead = -1
+    let growsOnly = h.states.appends
+    for (const event of h.events) {
+      if ((event & 1) === 1) continue
+      const op = event >> 1
+      const kind = h.kind[op]!
+      if (kind === WRITE || kind === CAS) {
+        growsOnly = false
+        pushTo(this.makerCalls, makes(h, op), h.calls[op]!)
+      }
+      if (h.returns[op] === Infinity || (kind !== READ && kind !== CAS)) continue
+      pushTo(asking, h.a[op]!, op)
+      lastRead = h.calls[op]!
+    }
+    this.growsOnly = growsOnly
+    this.lastRead = lastRead
+    for (const [state, ops] of asking) {
+      const earliestFrom: number[] = []
+      let earliest = Infinity
+      for (let i = ops.length - 1; i >= 0; i--) earliestFrom[i] = earliest = Math.min(earliest, h.returns[ops[i]!]!)
+      this.askers.set(state, { calls: ops.map((op) => h.calls[op]!), earliestFrom })
+    }
+  }
+
+  /** A test for one mutation `op` that would change the present state to `to`, at the answer on line `now`. */
+  leaving(c: Configuration, now: number): (op: number, to: number) => boolean {
+    const { h } = this
+    const { state } = c
+    const later = this.earliestLater(state, now)
+    if (h.states.appends) {
+      if (!this.growsOnly) return () => true
+      const asked = this.lastRead > now || hasPendingRead(h, c)
+      return (_, to) => later === Infinity && (to !== DEAD || !asked)
+    }
+    const comparing: number[] = []
+    let made = this.classes.openMakes(c.openLeft, state)
+    for (let op = c.after(c.end); op !== c.end; op = c.after(op)) {
+      if (h.kind[op] === CAS && h.a[op] === state) comparing.push(op)
+      if (makes(h, op) === state && h.kind[op] !== READ) made = true
+    }
+    if (made || (later === Infinity && comparing.length === 0)) return () => true
+    const nextMade = this.nextMade(state, now)
+    return (op) => {
+      let needed = later
+      for (const other of comparing) if (other !== op) needed = Math.min(needed, h.returns[other]!)
+      return needed === Infinity || nextMade < needed
+    }
+  }
+
+  /** Whether the waiting write (or append) can do without being seen. */
+  canDrop(c: Configuration, waiting: number): boolean {
+    const { h } = this
+    const made = makes(h, waiting)
+    if (h.states.appends || made === c.state) return true
+    const now = h.returns[waiting]!
+    let needed = this.earliestLater(made, now)
+    for (let op = c.after(c.end); op !== c.end; op = c.after(op)) {
+      if (op === waiting) continue
+      if ((h.kind[op] === READ || h.kind[op] === CAS) && h.a[op] === made) needed = Math.min(needed, h.returns[op]!)
+      if (makes(h, op) === made) return true
+    }
+    if (needed === Infinity || this.classes.openMakes(c.openLeft, made)) return true
+    return this.nextMade(made, now) < needed
+  }
+
+  // Earliest answer among those that ask for the state and are invoked after `now`.
+  private earliestLater(state: number, now: number): number {
+    const asking = this.askers.get(state)
+    if (asking === undefined) return Infinity
+    return asking.earliestFrom[firstAbove(asking.calls, now)] ?? Infinity
+  }
+
+  private nextMade(state: number, now: number): number {
+    const calls = this.makerCalls.get(state)
+    return calls === undefined ? Infinity : (calls[firstAbove(calls, now)] ?? Infinity)
+  }
+}
+
+function hasPendingRead(h: Encoded, c: Configuration): boolean {
+  for (let op = c.after(c.end); op !== c.end; op = c.after(op)) if (h.kind[op] === READ) return true
+  return false
+}
+
+/** Index of the first element above `value` in a rising list. */
+function firstAbove(list: readonly number[], value: number): number {
+  let low = 0
+  let high = list.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (list[middle]! > value) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+function pushTo(lists: Map<number, number[]>, key: number, value: number): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [value])
+  else list.push(value)
+}
