@@ -1,0 +1,182 @@
+// One attempt at a new epoch, straight through the steps of PROTOCOL 2: RESERVE, PREPARE, SEAL, ENTER, RELINQUISH, ACTIVATE. It ends
+// activated or abandoned; once its activation is proposed it cannot be abandoned any more.
+import { GENESIS_LINEAGE, GENESIS_NEXT, MAX_ADMIN_RESULTS, configurationOf } from '@coppice/protocol'
+import type { CatchUp, ConfigState, Epoch, EpochSummary, Index, Lineage, Millis, NodeId } from '@coppice/protocol'
+import { MAX_HISTORY, REPEAT_MS } from '../bounds.js'
+import { abandoned, choose, entryOf, repeatUntil } from './attempt.js'
+import type { AttemptEnv, AttemptPlan, AttemptResult, Step } from './attempt.js'
+import { enter } from './enter.js'
+import type { EnterMessage, EnterReply, Patience } from './enter.js'
+import { prepare } from './prepare.js'
+import { seal } from './seal.js'
+
+/** Where the new epoch begins, and from whom its members get what they miss. */
+interface Beginning {
+  readonly start: Index
+  readonly lineage: Lineage
+  readonly digest: string
+  readonly shippers: readonly { readonly id: NodeId; readonly base: Index }[]
+  readonly next: readonly NodeId[]
+}
+
+export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): Step<AttemptResult> {
+  // 1 RESERVE: the number belongs to this attempt alone.
+  env.stage('reserve', { cause: plan.cause, next: plan.next })
+  const prev = yield* choose((s) => (s.epoch === from ? { ...s, reservedEpoch: s.reservedEpoch + 1 } : undefined))
+  if (prev === undefined) return abandoned('the epoch changed meanwhile')
+  const r = prev.reservedEpoch
+  const checkpointId = `e${r}-b${env.ballot.round}-${env.ballot.node.slice(0, 32)}`
+
+  // 2 PREPARE: nothing is stopped yet.
+  if (plan.prepare) {
+    const failure = yield* prepare(env, plan, prev, checkpointId)
+    if (failure !== undefined) return failure
+  }
+
+  // 3 SEAL: the old epoch ends; epoch 1 has none before it (P7).
+  const sealedAt = env.now
+  const begun = prev.epoch === 0 ? bootstrap(env, plan) : yield* sealPrevious(env, plan, prev, r)
+  if ('kind' in begun) return begun
+
+  // 4 ENTER: all targets, or none.
+  const { next, start } = begun
+  env.stage('enter', { epoch: r, next, start })
+  const message: EnterMessage = {
+    kind: 'enter',
+    group: prev.group,
+    epoch: r,
+    prev: prev.epoch,
+    checkpointId,
+    start,
+    lineage: [...begun.lineage].map(([epoch, at]) => [epoch, at]),
+    digest: begun.digest,
+    sources: begun.shippers.map(({ id, base }) => ({ server: entryOf(prev, id), base })),
+    members: next.map((id) => entryOf(prev, id)),
+    params: prev.params,
+  }
+  const entered = yield* enter(env, message, patienceFor(plan, next))
+  if (entered.kind === 'abandoned') return entered
+
+  // 5 RELINQUISH: from here on the old epoch gets no lease.
+  yield* relinquish(env, prev, r, next)
+
+  // 6 ACTIVATE: proposed once, repeated by the proposer until it is chosen; there is no way back.
+  env.stage('activate', { epoch: r })
+  const summary = summaryOf(plan, r, next, start, entered.replies, prev.epoch === 0 ? 0 : env.now - sealedAt)
+  const chosen = yield* choose((s) => activation(s, prev, r, start, checkpointId, summary, plan))
+  if (chosen === undefined) return abandoned('the epoch changed meanwhile')
+
+  // 7 Pushed at once; every later grant and answer carries it again.
+  const configuration = configurationOf(chosen)
+  for (const id of next) {
+    env.send(id, { kind: 'activate', group: prev.group, configuration })
+    // The round that chose the activation began after the ENTER acks arrived: it confirms their lease requests too.
+    const nonce = entered.replies.get(id)?.nonce ?? ''
+    if (nonce === '') continue
+    env.leases.granted(env.now, id)
+    env.send(id, { kind: 'grant', group: prev.group, epoch: r, nonce, configuration })
+  }
+  return { kind: 'activated', state: chosen }
+}
+
+/** P7: epoch 1 begins at genesis, where every store is. */
+function bootstrap(env: AttemptEnv, plan: AttemptPlan): Beginning {
+  const digest = env.detector.report(plan.next[0]!)?.digest ?? ''
+  return { start: GENESIS_NEXT, lineage: GENESIS_LINEAGE, digest, shippers: [], next: plan.next }
+}
+
+function* sealPrevious(
+  env: AttemptEnv,
+  plan: AttemptPlan,
+  prev: ConfigState,
+  r: Epoch,
+): Step<Beginning | (AttemptResult & { kind: 'abandoned' })> {
+  env.stage('seal', { epoch: r, prev: prev.epoch, members: prev.members })
+  const sealed = yield* seal(env, prev, r)
+  if (sealed.kind === 'abandoned') return sealed
+  const unfit = plan.next.filter((id) => sealed.unfit.includes(id))
+  const targets = plan.next.filter((id) => !unfit.includes(id))
+  // Amnesia or lost data: it may come back later as a new member, never as an old one.
+  if (targets.length < plan.least) return abandoned(`${unfit.join(', ')} has lost data`, unfit)
+  const next = plan.cause === 'failover' ? failoverOrder(prev, targets, sealed.fit) : targets
+  const { answer, shippers } = sealed
+  return { start: answer.nextIndex, lineage: answer.lineage, digest: answer.digest, shippers, next }
+}
+
+/** The old primary if it answered, else the member that has most; then who answered, then who did not yet. */
+function failoverOrder(prev: ConfigState, targets: readonly NodeId[], fit: readonly NodeId[]): NodeId[] {
+  const old = prev.members[0]!
+  const primary = targets.includes(old) && fit.includes(old) ? old : (fit.find((id) => targets.includes(id)) ?? targets[0]!)
+  const answered = prev.members.filter((id) => targets.includes(id) && fit.includes(id) && id !== primary)
+  return [primary, ...answered, ...targets.filter((id) => id !== primary && !answered.includes(id))]
+}
+
+function patienceFor(plan: AttemptPlan, next: readonly NodeId[]): Patience {
+  if (plan.cause !== 'failover') return 'normal'
+  return next.length > plan.least ? 'brief' : 'long'
+}
+
+/** PROTOCOL 2.5 and L4: returns when no member of prev can hold a lease of prev any more. */
+function* relinquish(env: AttemptEnv, prev: ConfigState, r: Epoch, next: readonly NodeId[]): Step<void> {
+  env.leases.closed = true // L2: no grant at or past RELINQUISH
+  env.stage('relinquish', { epoch: r })
+  const released = new Set<NodeId>(next) // an ENTER ack counts as relinquished
+  const over = (id: NodeId): boolean => released.has(id) || env.now >= env.leases.overAt(id, prev.params) // L4
+  yield* repeatUntil(env, {
+    everyMs: REPEAT_MS,
+    pending: () =>
+      prev.members
+        .filter((id) => !released.has(id))
+        .map((id) => [id, { kind: 'relinquish', group: prev.group, epoch: r }] as const),
+    onMessage: (id, message) => {
+      if (message.kind === 'relinquished' && message.epoch >= r && prev.members.includes(id)) released.add(id)
+    },
+    finished: () => prev.members.every(over),
+    wakeAt: (): Millis => {
+      const waiting = prev.members.filter((id) => !released.has(id)).map((id) => env.leases.overAt(id, prev.params))
+      return Math.max(...waiting, env.now)
+    },
+  })
+}
+
+/** The value that activates r, or nothing when the register moved on without us. */
+function activation(
+  s: ConfigState,
+  prev: ConfigState,
+  r: Epoch,
+  start: Index,
+  checkpointId: string,
+  summary: EpochSummary,
+  plan: AttemptPlan,
+): ConfigState | undefined {
+  if (s.epoch !== prev.epoch || s.reservedEpoch !== r) return undefined
+  const result =
+    plan.adminId === undefined
+      ? []
+      : [{ requestId: plan.adminId, ok: true, message: `epoch ${r}: ${summary.members.join(', ')}`, epoch: r }]
+  return {
+    ...s,
+    epoch: r,
+    members: summary.members,
+    start,
+    checkpointId,
+    wanted: plan.wanted,
+    adminResults: [...s.adminResults, ...result].slice(-MAX_ADMIN_RESULTS),
+    history: [...s.history, summary].slice(-MAX_HISTORY),
+  }
+}
+
+function summaryOf(
+  plan: AttemptPlan,
+  epoch: Epoch,
+  next: readonly NodeId[],
+  start: Index,
+  replies: ReadonlyMap<NodeId, EnterReply>,
+  writePauseMs: Millis,
+): EpochSummary {
+  const catchUp = next.map((id): CatchUp => {
+    const reply = replies.get(id)!
+    return { id, how: reply.how, bytes: reply.bytes }
+  })
+  return { epoch, members: [...next], start, cause: plan.cause, detail: plan.detail.slice(0, 500), catchUp, writePauseMs }
+}

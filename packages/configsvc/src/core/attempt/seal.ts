@@ -1,0 +1,79 @@
+// SEAL (PROTOCOL 2.3): the members of prev freeze their logs. One answer is enough for safety, because every committed operation is durable
+// at every member; the others are waited for a little, so that the source is the one that has most.
+import type { ConfigState, Epoch, Index, NodeId, ReplicaToConfig } from '@coppice/protocol'
+import { lastOf } from '@coppice/protocol'
+import { REPEAT_MS } from '../bounds.js'
+import { abandoned, repeatUntil } from './attempt.js'
+import type { AttemptEnv, AttemptResult, Step } from './attempt.js'
+
+export type SealReply = Extract<ReplicaToConfig, { kind: 'sealReply' }>
+
+export interface Sealed {
+  readonly kind: 'sealed'
+  readonly source: NodeId
+  readonly answer: SealReply
+  /** Sealed members whose logs end where the source's ends, the source first: each can ship [base, start). */
+  readonly shippers: readonly { readonly id: NodeId; readonly base: Index }[]
+  /** Members that answered and may be part of the next epoch, best first. */
+  readonly fit: readonly NodeId[]
+  /** Members that answered with amnesia or lost data. */
+  readonly unfit: readonly NodeId[]
+}
+
+export function* seal(env: AttemptEnv, prev: ConfigState, r: Epoch): Step<Sealed | (AttemptResult & { kind: 'abandoned' })> {
+  const begun = env.now
+  const answers = new Map<NodeId, SealReply>()
+  const overAt = begun + prev.params.sealWaitMs
+  const giveUpAt = begun + 2 * prev.params.failMs
+  let overtakenBy: string | undefined
+  yield* repeatUntil(env, {
+    everyMs: REPEAT_MS,
+    pending: () =>
+      prev.members
+        .filter((id) => answers.get(id)?.ok !== true)
+        .map((id) => [id, { kind: 'seal', group: prev.group, epoch: r, prev: prev.epoch }] as const),
+    onMessage: (from, message) => {
+      if (message.kind !== 'sealReply' || message.epoch !== r || !prev.members.includes(from)) return
+      if (!message.ok && message.sealedFor > r) overtakenBy = from
+      if (answers.get(from)?.ok !== true) answers.set(from, message)
+    },
+    finished: () => {
+      if (overtakenBy !== undefined || env.now >= giveUpAt) return true
+      const all = prev.members.every((id) => answers.get(id)?.ok === true || env.detector.silent(env.now, id))
+      // PROTOCOL 2.3: every member not known dead is waited for, at most sealWaitMs.
+      return (all || env.now >= overAt) && ranked(env, prev, answers).length > 0
+    },
+    wakeAt: () => (env.now < overAt ? overAt : giveUpAt),
+  })
+  // Another attempt got further than this one: its number is higher, so ours cannot end well.
+  if (overtakenBy !== undefined) return abandoned(`${overtakenBy} is sealed for a later epoch already`)
+  const fit = ranked(env, prev, answers)
+  const source = fit[0]
+  if (source === undefined) {
+    const said = [...answers].map(([id, a]) => `${id}: ${a.ok ? 'has lost data' : a.reason}`)
+    return abandoned(`no member of epoch ${prev.epoch} could be sealed (${said.join('; ') || 'no answer'})`)
+  }
+  const answer = answers.get(source)!
+  const shippers = fit
+    .filter((id) => order(answers.get(id)!, answer) === 0)
+    .map((id) => ({ id, base: answers.get(id)!.base }))
+  return { kind: 'sealed', source, answer, shippers, fit, unfit: [...answers.keys()].filter((id) => !fit.includes(id)) }
+}
+
+/** Members that may be a source, the greatest (last epoch, next) first; members of prev keep their order among equals. */
+function ranked(env: AttemptEnv, prev: ConfigState, answers: ReadonlyMap<NodeId, SealReply>): NodeId[] {
+  const committed = Math.max(0, ...[...answers.values()].filter((a) => a.ok).map((a) => a.commitIndex))
+  const fit = prev.members.filter((id) => {
+    const a = answers.get(id)
+    if (a === undefined || !a.ok) return false // a refusal is never a source
+    if (a.ownEpoch < prev.epoch) return false // amnesia is never a source
+    if (a.nextIndex < committed) return false // it has lost what another member knows to be committed
+    if (a.nextIndex < env.detector.leastNext(prev.epoch, id)) return false // it has lost what was reported in this epoch
+    return true
+  })
+  return fit.sort((x, y) => order(answers.get(y)!, answers.get(x)!)) // the greatest (last epoch, next) first
+}
+
+function order(a: SealReply, b: SealReply): number {
+  return lastOf(a.lineage)[0] - lastOf(b.lineage)[0] || a.nextIndex - b.nextIndex
+}

@@ -1,0 +1,26 @@
+// Pauses and bounds of the config core that are no parameter of a group.
+
+/** SEAL, ENTER and RELINQUISH are said again after this long without an answer, ms. */
+export const REPEAT_MS = 50
+/** `learn` is said again after this long; its answers tell the progress, ms. */
+export const LEARN_REPEAT_MS = 100
+/** A target that group needs (minReplicas) or an operator named may install for this long without visible progress, ms. */
+export const INSTALL_PATIENCE_MS = 30_000
+/** A learner that makes no progress for so long has failed, ms. */
+export const LEARN_PATIENCE_MS = 15_000
+/** First and longest pause between attempts that fail one after the other, ms. */
+export const RETRY_MIN_MS = 50
+export const RETRY_MAX_MS = 2_000
+/** First and longest time a server stays out of automatic changes after it was replaced for trouble or failed to join, ms. */
+export const DISTRUST_MIN_MS = 1_000
+export const DISTRUST_MAX_MS = 30_000
+/** How often an operator's request is taken up again after a failover overtook it. */
+export const OPERATOR_TRIES = 5
+/** Servers one group may have registered, groups one cluster may have, operator requests that may wait in one group. */
+export const MAX_SERVERS = 64
+export const MAX_GROUPS = 256
+export const MAX_WAITING_ADMINS = 64
+/** Lines of `coppice epochs` kept in the register. */
+export const MAX_HISTORY = 64
+/** Upper bound of what slow fsyncs may add to the election timeout, in timeouts. */
+export const MAX_TIMEOUT_FACTOR = 4

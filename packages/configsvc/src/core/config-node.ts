@@ -1,0 +1,412 @@
+// A config server's core (PROTOCOL 1–3): acceptor, election and, while it leads, leadership. `step` takes one input and gives what is to be
+// done; what this server says to itself is handled within the same step.
+import { DEFAULT_GROUP, assert, configurationOf, unreachable } from '@coppice/protocol'
+import type {
+  Accepted,
+  Ballot,
+  ClientToConfig,
+  ClusterId,
+  ConfigState,
+  ConfigToConfig,
+  ConnectionId,
+  Core,
+  EventName,
+  FromConfigServer,
+  GroupName,
+  Millis,
+  NodeId,
+  ProcessStatus,
+  Report,
+  Sender,
+  ToConfigServer,
+} from '@coppice/protocol'
+import { Acceptor } from './acceptor.js'
+import type { AcceptorAnswer } from './acceptor.js'
+import { Election } from './election.js'
+import { isVoter, votersOf } from './formation.js'
+import type { Voters } from './formation.js'
+import { FsyncMeter } from './fsync-meter.js'
+import type { ConfigEffect, ConfigInput, ConfigOptions, RecoveredRegister, RegisterWrite } from './io.js'
+import { Leadership } from './leadership.js'
+import type { LeadershipHost } from './leadership.js'
+import { SeededRandom } from './random.js'
+
+/** What the simulator's invariants and the shell look at. */
+export interface ConfigView {
+  readonly isLeader: boolean
+  /** Ballot under which this server leads. */
+  readonly ballot: Ballot | undefined
+  readonly promised: Ballot
+  /** Name of the cluster; '' until this server knows it. */
+  readonly clusterId: ClusterId
+  readonly groups: readonly GroupName[]
+  /** Newest value known to be chosen. */
+  chosen(group: GroupName): ConfigState | undefined
+  accepted(group: GroupName): Accepted | undefined
+  /** The running attempt in words. */
+  readonly attempt: string | undefined
+}
+
+interface PendingWrite {
+  readonly token: number
+  readonly begunAt: Millis
+  readonly then: (() => void)[]
+}
+
+export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
+  wakeAt: Millis
+  readonly view: ConfigView
+  private readonly options: ConfigOptions
+  private readonly self: Sender
+  private readonly acceptor: Acceptor
+  private readonly election: Election
+  private leadership: Leadership | undefined
+  /** Newest value of each group known to be chosen. */
+  private readonly learnedByGroup = new Map<GroupName, ConfigState>()
+  private readonly effects: ConfigEffect[] = []
+  /** What this server said to itself in this step. */
+  private readonly toSelf: ConfigToConfig[] = []
+  /** Writes begun and not yet durable, oldest first. */
+  private readonly writes: PendingWrite[] = []
+  private lastToken = 0
+  private readonly fsyncs = new FsyncMeter()
+  private readonly addressById = new Map<NodeId, string>()
+  private started = false
+  private now: Millis
+  private readonly leadershipHost: LeadershipHost
+
+  constructor(options: ConfigOptions, recovered: RecoveredRegister, now: Millis) {
+    this.options = options
+    this.now = now
+    this.self = { id: options.id, storeId: recovered.storeId }
+    this.acceptor = new Acceptor(recovered)
+    this.election = this.makeElection(now)
+    this.leadershipHost = this.makeLeadershipHost()
+    this.wakeAt = now
+    this.view = this.makeView()
+  }
+
+  step(now: Millis, input: ConfigInput): readonly ConfigEffect[] {
+    this.effects.length = 0
+    const lateMs = now - this.wakeAt
+    this.now = now
+    if (!this.started) this.start()
+    // Before anything that arrived during a stall is looked at: it may be old, and we may lead no longer.
+    const stalledMs = Math.max(lateMs, input.kind === 'slept' ? input.sleptMs : 0)
+    if (stalledMs > 0) this.leadership?.onStall(stalledMs)
+    if (this.leadership?.lostTouch === true) this.stepDown('no confirmed round', false) // P5
+    this.take(input)
+    for (let said = this.toSelf.shift(); said !== undefined; said = this.toSelf.shift()) this.onMessage(this.self, said)
+    this.wakeAt = Math.min(this.election.wakeAt, this.leadership?.wakeAt ?? Infinity)
+    return this.effects
+  }
+
+  private take(input: ConfigInput): void {
+    switch (input.kind) {
+      case 'tick':
+        this.election.onTick(this.now)
+        this.leadership?.onTick()
+        return
+      case 'message':
+        return this.onMessage(input.from, input.message)
+      case 'client':
+        return this.onClient(input.connection, input.message)
+      case 'clientGone':
+        return this.leadership?.onClientGone(input.connection)
+      case 'written':
+        return this.onWritten(input.token)
+      case 'slept':
+        return
+      default:
+        unreachable(input)
+    }
+  }
+
+  private onMessage(from: Sender, message: ToConfigServer): void {
+    switch (message.kind) {
+      case 'preVote':
+        return this.election.onPreVote(this.now, from, message.round)
+      case 'preVoteReply':
+        return this.election.onPreVoteReply(this.now, from, message.round, message.granted)
+      case 'prepare':
+        return this.onPrepare(from, message.ballot)
+      case 'promise': {
+        const { ballot, address, accepted } = message
+        return this.election.onPromise(this.now, from.id, ballot, { storeId: from.storeId, address, accepted })
+      }
+      case 'propose': {
+        if (!this.mayLead(from, message.ballot) || message.version !== message.value.version) return
+        const answer = this.acceptor.onPropose(message.ballot, message.version, message.value)
+        if (answer !== undefined) this.answerLeader(from, message.ballot, answer)
+        return
+      }
+      case 'confirm': {
+        if (!this.mayLead(from, message.ballot)) return
+        const answer = this.acceptor.onConfirm(message.ballot, message.round, message.chosen)
+        for (const value of answer.learned) this.onLearned(value)
+        return this.answerLeader(from, message.ballot, answer)
+      }
+      case 'accepted':
+        if (this.isOurs(message.ballot)) this.leadership?.onAccepted(from, message.group, message.version)
+        return
+      case 'confirmed':
+        if (this.isOurs(message.ballot)) this.leadership?.onConfirmed(from, message.round, message.missing)
+        return
+      case 'ballotRefused':
+        return this.onBallotRefused(from, message.ballot, message.promised)
+      case 'report':
+        this.noteNewAddress(message.server.id, message.server.address)
+        if (this.leadership === undefined) return this.answerReport(from.id, message, 'this config server does not lead')
+        return this.leadership.onReplica(from, message)
+      case 'sealReply':
+      case 'learnReply':
+      case 'enterReply':
+      case 'relinquished':
+        return this.leadership?.onReplica(from, message)
+      default:
+        unreachable(message)
+    }
+  }
+
+  // ---- acceptor
+
+  private onPrepare(from: Sender, ballot: Ballot): void {
+    // A wiped store, or a stranger, may not take the lead away from those that remember.
+    if (!this.mayLead(from, ballot)) return
+    const answer = this.acceptor.onPrepare(ballot, this.options.address)
+    if (answer.reply.kind === 'promise') {
+      if (this.leadership !== undefined) this.stepDown(`${from.id} stands with a higher ballot`, false)
+      this.election.onPromisedOther(this.now)
+    }
+    this.afterDurable(answer.writes, () => this.send(from.id, answer.reply))
+  }
+
+  private answerLeader(from: Sender, ballot: Ballot, answer: AcceptorAnswer): void {
+    if (answer.reply.kind !== 'ballotRefused') {
+      if (this.leadership !== undefined && !this.isOurs(ballot)) this.stepDown(`${from.id} leads with a higher ballot`, false)
+      this.election.onLeader(this.now, from.id)
+    }
+    this.afterDurable(answer.writes, () => this.send(from.id, answer.reply))
+  }
+
+  /** A ballot is used by the server it names, and only by one whose store may vote. */
+  private mayLead(from: Sender, ballot: Ballot): boolean {
+    return ballot.node === from.id && isVoter(this.voters, from)
+  }
+
+  private onBallotRefused(from: Sender, ballot: Ballot, promised: Ballot): void {
+    if (!isVoter(this.voters, from)) return
+    this.election.onRefused(this.now, ballot, promised)
+    // An acceptor that promised more will never confirm our rounds: lead it with a higher ballot, or follow.
+    if (this.isOurs(ballot)) this.stepDown(`${from.id} promised a higher ballot`, true)
+  }
+
+  /** Runs `then` when `writes`, and all writes before them, are durable: an acceptor answers only after its write. */
+  private afterDurable(writes: readonly RegisterWrite[], then: () => void): void {
+    if (writes.length > 0) {
+      const token = ++this.lastToken
+      this.writes.push({ token, begunAt: this.now, then: [then] })
+      this.effects.push({ kind: 'write', token, writes })
+      return
+    }
+    const last = this.writes.at(-1)
+    if (last === undefined) then()
+    else last.then.push(then)
+  }
+
+  private onWritten(token: number): void {
+    const done = this.writes.shift()
+    assert(done?.token === token, `writes become durable in their order (got ${token})`)
+    this.fsyncs.add(this.now - done.begunAt)
+    for (const then of done.then) then()
+  }
+
+  // ---- election and leadership
+
+  private get voters(): Voters {
+    return votersOf(this.acceptor.acceptedByGroup.get(DEFAULT_GROUP)?.value, this.options.peers)
+  }
+
+  private isOurs(ballot: Ballot): boolean {
+    const ours = this.leadership?.ballot
+    return ours !== undefined && ours.round === ballot.round && ours.node === ballot.node
+  }
+
+  private stepDown(why: string, soon: boolean): void {
+    const { leadership } = this
+    if (leadership === undefined) return
+    this.leadership = undefined
+    this.election.stepDown(this.now, soon)
+    leadership.stop(this.election.leaderHint(this.now))
+    this.event('steppedDown', { ballot: leadership.ballot, why })
+  }
+
+  private onLearned(value: ConfigState): void {
+    const known = this.learnedByGroup.get(value.group)
+    if (known !== undefined && known.version >= value.version) return
+    this.learnedByGroup.set(value.group, value)
+    for (const s of [...value.configServers, ...value.servers]) this.noteAddress(s.id, s.address)
+  }
+
+  // ---- replicas and clients
+
+  private answerReport(to: NodeId, report: Report, reason: string): void {
+    const state = this.learnedByGroup.get(report.group)
+    const configuration = state === undefined ? null : configurationOf(state)
+    const leader = this.election.leaderHint(this.now)
+    this.send(to, { kind: 'answer', group: report.group, nonce: report.nonce, reason, leader, configuration })
+  }
+
+  private onClient(connection: ConnectionId, message: ClientToConfig): void {
+    const { requestId } = message
+    const leader = this.election.leaderHint(this.now)
+    switch (message.kind) {
+      case 'status':
+        this.effects.push({ kind: 'reply', connection, message: { kind: 'statusAnswer', requestId, status: this.status() } })
+        return
+      case 'getConfig': {
+        const state = this.learnedByGroup.get(message.group)
+        const configuration = state === undefined ? null : configurationOf(state)
+        this.effects.push({ kind: 'reply', connection, message: { kind: 'config', requestId, leader, configuration } })
+        return
+      }
+      case 'getGroup': {
+        const state = this.learnedByGroup.get(message.group) ?? null
+        this.effects.push({ kind: 'reply', connection, message: { kind: 'groupAnswer', requestId, leader, state } })
+        return
+      }
+      case 'admin': {
+        const taken = this.leadership?.onAdmin(connection, message) ?? 'notYet'
+        if (taken === 'taken') return
+        const refusal = { requestId: message.adminId, ok: false, message: `group ${message.group} is unknown`, epoch: 0 }
+        const result = taken === 'unknownGroup' ? refusal : null // P6: otherwise a leader hint
+        this.effects.push({ kind: 'reply', connection, message: { kind: 'adminAnswer', requestId, leader, result } })
+        return
+      }
+      default:
+        unreachable(message)
+    }
+  }
+
+  private status(): ProcessStatus {
+    const { id, pid, address, version } = this.options
+    const role = this.leadership === undefined ? 'configsvc' : 'leader'
+    const epoch = this.learnedByGroup.get(DEFAULT_GROUP)?.epoch ?? 0
+    const marks = { nextIndex: 0, commitIndex: 0, durableIndex: 0, lease: 'none', sealedFor: 0 } as const
+    return { id, group: DEFAULT_GROUP, role, pid, address, epoch, ...marks, note: this.note().slice(0, 2000), version }
+  }
+
+  private note(): string {
+    if (this.leadership !== undefined) return this.leadership.note
+    if (!isVoter(this.voters, this.self)) {
+      return `the store of ${this.self.id} is not the one the cluster knows under this name, so it has no vote; its data was lost or replaced`
+    }
+    if (this.election.leaderHint(this.now) !== '') return ''
+    const need = this.voters.formed ? 'a majority of' : 'all of'
+    return `no leader is known; ${need} ${this.voters.servers.map((s) => s.id).join(', ')} must be up to elect one`
+  }
+
+  // ---- effects
+
+  private start(): void {
+    this.started = true
+    for (const p of this.options.peers) this.noteAddress(p.id, p.address)
+    for (const { value } of this.acceptor.acceptedByGroup.values()) {
+      for (const s of [...value.configServers, ...value.servers]) this.noteAddress(s.id, s.address)
+    }
+  }
+
+  private send(to: NodeId, message: FromConfigServer): void {
+    if (to === this.self.id) this.toSelf.push(message as ConfigToConfig)
+    else this.effects.push({ kind: 'send', to, message })
+  }
+
+  private event(name: EventName, fields: Readonly<Record<string, unknown>>): void {
+    this.effects.push({ kind: 'event', name, fields })
+  }
+
+  private noteAddress(id: NodeId, address: string): void {
+    if (id === this.self.id || this.addressById.get(id) === address) return
+    this.addressById.set(id, address)
+    this.effects.push({ kind: 'address', id, address })
+  }
+
+  /** Only for an id nobody registered: a stranger under a known name must not turn its traffic away. */
+  private noteNewAddress(id: NodeId, address: string): void {
+    if (!this.addressById.has(id)) this.noteAddress(id, address)
+  }
+
+  // ---- parts
+
+  private makeElection(now: Millis): Election {
+    const node = this
+    return new Election(
+      {
+        self: this.self,
+        peers: this.options.peers,
+        params: this.options.election,
+        random: new SeededRandom(this.options.seed),
+        fsyncs: this.fsyncs,
+        get promised() {
+          return node.acceptor.promised
+        },
+        get voters() {
+          return node.voters
+        },
+        send: (to, message) => this.send(to, message),
+        promiseOwn: (ballot, then) => {
+          const { writes, reply } = this.acceptor.onPrepare(ballot, this.options.address)
+          assert(reply.kind === 'promise', 'a candidate stands above its own promise')
+          const { address, accepted } = reply
+          this.afterDurable(writes, () => then({ storeId: this.self.storeId, address, accepted }))
+        },
+        onElected: (ballot, won) => {
+          this.event('leaderElected', { ballot })
+          this.leadership = new Leadership(this.leadershipHost, ballot, won)
+        },
+      },
+      now,
+    )
+  }
+
+  private makeLeadershipHost(): LeadershipHost {
+    const node = this
+    return {
+      get now() {
+        return node.now
+      },
+      options: this.options,
+      send: (to, message) => this.send(to, message),
+      reply: (connection, message) => this.effects.push({ kind: 'reply', connection, message }),
+      event: (name, fields) => this.event(name, fields),
+      onChosen: (value) => this.onLearned(value),
+      answerReport: (to, report, reason) => this.answerReport(to, report, reason),
+    }
+  }
+
+  private makeView(): ConfigView {
+    const node = this
+    return {
+      get isLeader() {
+        return node.leadership !== undefined
+      },
+      get ballot() {
+        return node.leadership?.ballot
+      },
+      get promised() {
+        return node.acceptor.promised
+      },
+      get clusterId() {
+        return node.acceptor.acceptedByGroup.get(DEFAULT_GROUP)?.value.clusterId ?? ''
+      },
+      get groups() {
+        return [...node.learnedByGroup.keys()]
+      },
+      get attempt() {
+        return node.leadership?.attempt
+      },
+      chosen: (group) => node.learnedByGroup.get(group),
+      accepted: (group) => node.acceptor.acceptedByGroup.get(group),
+    }
+  }
+}

@@ -1,0 +1,115 @@
+// The failure detector of one group (PROTOCOL 2): silence for T_fail, and what members tell about stuck disks and missing acks.
+import type { ConfigState, Epoch, Index, Millis, NodeId, Report } from '@coppice/protocol'
+
+interface Known {
+  heardAt: Millis
+  report: Report | undefined
+  reportedAt: Millis
+  /** Since when it reports an epoch below the chosen one without a break; undefined: it does not. */
+  behindSince: Millis | undefined
+  /** Highest durable index it reported in `durableEpoch`. */
+  durableEpoch: Epoch
+  durableIndex: Index
+}
+
+export class Detector {
+  private readonly failMs: number
+  private readonly knownById = new Map<NodeId, Known>()
+  /** Silence is counted from here at the earliest: this leader's election, or the end of its own last stall. */
+  private countFrom: Millis
+  /** Highest commit index any member reported in `commitEpoch`. */
+  private commitEpoch: Epoch = 0
+  private commitIndex: Index = 0
+
+  constructor(now: Millis, failMs: number) {
+    this.countFrom = now
+    this.failMs = failMs
+  }
+
+  /** This process stood still: others may have spoken meanwhile, so everybody gets a full T_fail again. */
+  countAnew(now: Millis): void {
+    this.countFrom = now
+  }
+
+  /** Any message of a server whose store is the registered one. */
+  onHeard(now: Millis, id: NodeId): void {
+    this.known(id).heardAt = now
+  }
+
+  onReport(now: Millis, report: Report, chosen: ConfigState): void {
+    const k = this.known(report.server.id)
+    k.heardAt = now
+    k.report = report
+    k.reportedAt = now
+    // A report may be older than the activation; only one that goes on tells of a lost epoch mark.
+    k.behindSince = report.epoch < chosen.epoch ? (k.behindSince ?? now) : undefined
+    if (report.epoch !== chosen.epoch) return
+    if (k.durableEpoch !== report.epoch) {
+      k.durableEpoch = report.epoch
+      k.durableIndex = 0
+    }
+    k.durableIndex = Math.max(k.durableIndex, report.durableIndex)
+    if (this.commitEpoch !== report.epoch) {
+      this.commitEpoch = report.epoch
+      this.commitIndex = 0
+    }
+    this.commitIndex = Math.max(this.commitIndex, report.commitIndex)
+  }
+
+  /** Forgets what another store said under this id. */
+  forget(id: NodeId): void {
+    this.knownById.delete(id)
+  }
+
+  report(id: NodeId): Report | undefined {
+    return this.knownById.get(id)?.report
+  }
+
+  /** Heard in this term and not silent: may become a member. */
+  alive(now: Millis, id: NodeId): boolean {
+    return this.knownById.has(id) && !this.silent(now, id)
+  }
+
+  heard(id: NodeId): boolean {
+    return this.knownById.has(id)
+  }
+
+  /** T_fail without a word: known dead. */
+  silent(now: Millis, id: NodeId): boolean {
+    return now >= this.silentAt(id)
+  }
+
+  /** When `id` becomes known dead if it says nothing more. */
+  silentAt(id: NodeId): Millis {
+    return Math.max(this.countFrom, this.knownById.get(id)?.heardAt ?? -Infinity) + this.failMs
+  }
+
+  /** A report that is recent enough to say how things are. */
+  freshReport(now: Millis, id: NodeId): Report | undefined {
+    const k = this.knownById.get(id)
+    return k !== undefined && now - k.reportedAt < this.failMs ? k.report : undefined
+  }
+
+  /** It goes on reporting an older epoch than the one it is a member of: it forgot what it had entered. */
+  lostEpoch(now: Millis, id: NodeId): boolean {
+    const since = this.knownById.get(id)?.behindSince
+    return since !== undefined && now - since >= this.failMs
+  }
+
+  /** Below this index in `epoch` a source has lost data: reported as committed by anybody, or as durable by `id` itself. */
+  leastNext(epoch: Epoch, id: NodeId): Index {
+    const k = this.knownById.get(id)
+    const durable = k !== undefined && k.durableEpoch === epoch ? k.durableIndex : 0
+    const committed = this.commitEpoch === epoch ? this.commitIndex : 0
+    return Math.max(durable, committed)
+  }
+
+  private known(id: NodeId): Known {
+    let k = this.knownById.get(id)
+    if (k === undefined) {
+      k = { heardAt: -Infinity, report: undefined, reportedAt: -Infinity, behindSince: undefined, durableEpoch: -1, durableIndex: 0 }
+      this.knownById.set(id, k)
+    }
+    return k
+  }
+}

@@ -1,0 +1,229 @@
+// What a config server has only while it leads (PROTOCOL P3–P5): its ballot, the confirm rounds, a proposer and a controller for each group. It is
+// made anew with every election and dropped at step-down; nothing of it outlives its ballot.
+import { DEFAULT_GROUP } from '@coppice/protocol'
+import type {
+  Ballot,
+  ConfigState,
+  ConfigToClient,
+  ConnectionId,
+  EventName,
+  FromConfigServer,
+  GroupName,
+  Millis,
+  NodeId,
+  ReplicaToConfig,
+  Report,
+  Sender,
+} from '@coppice/protocol'
+import type { AdminRequest } from './admins.js'
+import { MAX_GROUPS } from './bounds.js'
+import { GroupController } from './controller.js'
+import type { ControllerHost } from './controller.js'
+import { genesisState, isVoter, majorityOf, votersOf } from './formation.js'
+import type { Tally, Voters } from './formation.js'
+import type { ConfigOptions } from './io.js'
+import { Proposer } from './register/proposer.js'
+import { ConfirmRounds } from './rounds.js'
+
+export interface LeadershipHost {
+  /** Time of the running step. */
+  readonly now: Millis
+  readonly options: ConfigOptions
+  send(to: NodeId, message: FromConfigServer): void
+  reply(connection: ConnectionId, message: ConfigToClient): void
+  event(name: EventName, fields: Readonly<Record<string, unknown>>): void
+  /** A value is chosen in this leader's ballot. */
+  onChosen(value: ConfigState): void
+  /** Answers a report that this leader cannot serve, with what is known to be chosen. */
+  answerReport(to: NodeId, report: Report, reason: string): void
+}
+
+export class Leadership {
+  readonly ballot: Ballot
+  readonly electedAt: Millis
+  private readonly host: LeadershipHost
+  private readonly voters: Voters
+  private readonly voterIds: readonly NodeId[]
+  private readonly rounds: ConfirmRounds
+  private readonly proposerByGroup = new Map<GroupName, Proposer>()
+  private readonly controllerByGroup = new Map<GroupName, GroupController>()
+  private heartbeatAt: Millis
+
+  constructor(host: LeadershipHost, ballot: Ballot, won: Exclude<Tally, { kind: 'waiting' }>) {
+    this.host = host
+    this.ballot = ballot
+    this.electedAt = host.now // L4 counts from here
+    this.heartbeatAt = host.now
+    const { options } = host
+    if (won.kind === 'adopt') {
+      this.voters = votersOf(won.values.get(DEFAULT_GROUP), options.peers)
+    } else {
+      this.voters = { formed: true, servers: won.configServers }
+    }
+    this.voterIds = this.voters.servers.map((s) => s.id)
+    this.rounds = new ConfirmRounds(host.now, majorityOf(this.voters))
+    if (won.kind === 'adopt') {
+      for (const value of won.values.values()) this.addProposer(value) // P3: the adopted value unchanged, before anything else
+    } else {
+      const { newClusterId, wanted, params } = options
+      this.addProposer(genesisState(DEFAULT_GROUP, newClusterId, won.configServers, wanted, params))
+      host.event('formed', { clusterId: newClusterId, configServers: this.voterIds })
+    }
+    this.beginRound()
+  }
+
+  /** P5: no confirmed round for a while; somebody else may lead already. */
+  get lostTouch(): boolean {
+    return this.host.now - this.rounds.confirmedSince > this.host.options.election.stepDownMs
+  }
+
+  get wakeAt(): Millis {
+    let at = Math.min(this.heartbeatAt, this.rounds.confirmedSince + this.host.options.election.stepDownMs + 1)
+    for (const c of this.controllerByGroup.values()) at = Math.min(at, c.wakeAt)
+    return at
+  }
+
+  get attempt(): string | undefined {
+    for (const [group, c] of this.controllerByGroup) if (c.attempt !== undefined) return `${group}: ${c.attempt}`
+    return undefined
+  }
+
+  /** What an operator should know, over all groups. */
+  get note(): string {
+    const unsettled = [...this.proposerByGroup.values()].filter((p) => p.chosen === undefined).map((p) => p.group)
+    const notes = [...this.controllerByGroup.values()].map((c) => c.note).filter((n) => n !== '')
+    if (unsettled.length > 0) notes.unshift(`waits for a majority to confirm the configuration of ${unsettled.join(', ')}`)
+    return notes.join('; ')
+  }
+
+  chosen(group: GroupName): ConfigState | undefined {
+    return this.proposerByGroup.get(group)?.chosen
+  }
+
+  onTick(): void {
+    if (this.host.now >= this.heartbeatAt) {
+      this.beginRound()
+      for (const p of this.proposerByGroup.values()) p.repeat() // P1: in doubt the same again
+    }
+    for (const c of this.controllerByGroup.values()) c.onTick()
+  }
+
+  onStall(sleptMs: Millis): void {
+    for (const c of this.controllerByGroup.values()) c.onStall(sleptMs)
+  }
+
+  /** Whether a sender's Paxos answers count: only the recorded store of a config server does. */
+  counts(from: Sender): boolean {
+    return isVoter(this.voters, from)
+  }
+
+  onConfirmed(from: Sender, round: number, missing: readonly GroupName[]): void {
+    if (!this.counts(from)) return
+    for (const group of missing) this.proposerByGroup.get(group)?.onMissing(from.id)
+    if (this.rounds.onConfirmed(from.id, round)) this.beginRound()
+  }
+
+  onAccepted(from: Sender, group: GroupName, version: number): void {
+    if (this.counts(from)) this.proposerByGroup.get(group)?.onAccepted(from.id, version)
+  }
+
+  onReplica(from: Sender, message: ReplicaToConfig): void {
+    const controller = this.controllerByGroup.get(message.group)
+    if (message.kind !== 'report') return controller?.onMessage(from, message)
+    const { server } = message
+    // A report speaks for its sender only.
+    if (server.id !== from.id || server.storeId !== from.storeId) return
+    const elsewhere = this.groupOfOther(server.id, message.group)
+    if (elsewhere !== undefined) {
+      return this.host.answerReport(from.id, message, `server id ${server.id} belongs to group ${elsewhere}`)
+    }
+    if (controller !== undefined) return controller.onMessage(from, message)
+    this.maybeAddGroup(message.group)
+    this.host.answerReport(from.id, message, 'the group is being set up') // P3: nothing before the recommit
+  }
+
+  /** Answers false when the group is not known to a leader that has recommitted. */
+  onAdmin(connection: ConnectionId, request: AdminRequest): 'taken' | 'unknownGroup' | 'notYet' {
+    const controller = this.controllerByGroup.get(request.group)
+    if (controller !== undefined) {
+      controller.onAdmin(connection, request)
+      return 'taken'
+    }
+    const settled = this.chosen(DEFAULT_GROUP) !== undefined && !this.proposerByGroup.has(request.group)
+    return settled ? 'unknownGroup' : 'notYet'
+  }
+
+  onClientGone(connection: ConnectionId): void {
+    for (const c of this.controllerByGroup.values()) c.onClientGone(connection)
+  }
+
+  stop(leader: NodeId): void {
+    for (const c of this.controllerByGroup.values()) c.stop(leader)
+  }
+
+  /** P4, P5: every round is a heartbeat too, and tells followers what is chosen. */
+  private beginRound(): void {
+    const { now, options } = this.host
+    this.heartbeatAt = now + options.election.heartbeatMs
+    const round = this.rounds.begin(now)
+    const chosen: [GroupName, number][] = []
+    for (const p of this.proposerByGroup.values()) if (p.chosen !== undefined) chosen.push([p.group, p.chosen.version])
+    for (const id of this.voterIds) this.host.send(id, { kind: 'confirm', ballot: this.ballot, round, chosen })
+  }
+
+  /** The other group in which a server id is registered: ids name servers of the whole cluster. */
+  private groupOfOther(id: NodeId, group: GroupName): GroupName | undefined {
+    for (const p of this.proposerByGroup.values()) {
+      if (p.group !== group && p.chosen?.servers.some((s) => s.id === id) === true) return p.group
+    }
+    return undefined
+  }
+
+  /** A group begins when the first of its replicas reports; its register copies cluster and config servers from `main`. */
+  private maybeAddGroup(group: GroupName): void {
+    const main = this.chosen(DEFAULT_GROUP)
+    if (main === undefined || this.proposerByGroup.has(group) || this.proposerByGroup.size >= MAX_GROUPS) return
+    const { wanted, params } = this.host.options
+    this.addProposer(genesisState(group, main.clusterId, main.configServers, wanted, params))
+  }
+
+  private addProposer(first: ConfigState): void {
+    const { host } = this
+    const proposer = new Proposer(this.ballot, first, {
+      voterIds: this.voterIds,
+      majority: majorityOf(this.voters),
+      send: (to, message) => host.send(to, message),
+      onChosen: (value) => {
+        host.onChosen(value)
+        this.maybeAddController(value.group)
+      },
+    })
+    this.proposerByGroup.set(first.group, proposer)
+  }
+
+  /** P3: leases and attempts begin only when the adopted value is chosen again. */
+  private maybeAddController(group: GroupName): void {
+    if (this.controllerByGroup.has(group)) return
+    const { host, ballot, electedAt, rounds } = this
+    const proposer = this.proposerByGroup.get(group)!
+    const controllerHost: ControllerHost = {
+      get now() {
+        return host.now
+      },
+      get chosen() {
+        return proposer.chosen!
+      },
+      id: host.options.id,
+      ballot,
+      electedAt,
+      update: (mutate, done) => proposer.update(mutate, done),
+      afterRound: (run) => {
+        if (rounds.afterRound(run)) this.beginRound() // P4: a waiting request starts a round at once
+      },
+      send: (to, message) => host.send(to, message),
+      reply: (connection, message) => host.reply(connection, message),
+      event: (name, fields) => host.event(name, fields),
+    }
+    this.controllerByGroup.set(group, new GroupController(controllerHost))
+  }
+}

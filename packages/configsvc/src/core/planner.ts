@@ -1,0 +1,158 @@
+// What a group needs next (PROTOCOL 2): bootstrap, failover, an operator's change, or a restore to the wanted number; and what to tell
+// the operator when it cannot be done. Pure: the controller carries it out.
+import type { AdminResult, ConfigState, Millis, NodeId } from '@coppice/protocol'
+import type { PendingAdmin } from './admins.js'
+import { adminProblem } from './admins.js'
+import type { AttemptPlan } from './attempt/attempt.js'
+import type { Detector } from './detector.js'
+import type { Distrust } from './distrust.js'
+import { bootstrapServers, failoverTrigger, healthyServers, minReplicas, unwell } from './triggers.js'
+import type { Trigger } from './triggers.js'
+
+export interface Situation {
+  readonly now: Millis
+  readonly chosen: ConfigState
+  readonly detector: Detector
+  readonly distrust: Distrust
+  readonly leftOut: ReadonlySet<NodeId>
+  /** The operator's request at the head of the queue. */
+  readonly admin: PendingAdmin | undefined
+  /** Since when there are enough members again, after there were too few. */
+  readonly enoughSince: Millis | undefined
+}
+
+export interface Planned {
+  readonly plan: AttemptPlan | undefined
+  /** The operator's request ends without an attempt. */
+  readonly answer: AdminResult | undefined
+  readonly note: string
+  /** The group cannot go on by itself. */
+  readonly tooFew: boolean
+  readonly troubled: readonly NodeId[]
+  /** Ask again then, even if nothing happens. */
+  readonly waitUntil: Millis | undefined
+}
+
+const NOTHING: Planned = { plan: undefined, answer: undefined, note: '', tooFew: false, troubled: [], waitUntil: undefined }
+
+export function nextPlan(at: Situation): Planned {
+  const { chosen } = at
+  if (chosen.epoch === 0) return at.admin === undefined ? bootstrap(at) : operator(at, at.admin, false)
+  const trigger = failoverTrigger(chosen, at.detector, at.now)
+  if (trigger !== undefined) {
+    const planned = failover(at, trigger)
+    // Where the group cannot help itself, the operator may.
+    if (planned.tooFew && at.admin !== undefined) return { ...operator(at, at.admin, false), note: planned.note, tooFew: true }
+    return planned
+  }
+  if (at.admin !== undefined) return operator(at, at.admin, true)
+  return chosen.members.length < chosen.wanted ? restore(at) : NOTHING
+}
+
+/** P7: by itself, once `wanted` servers have registered. */
+function bootstrap(at: Situation): Planned {
+  const { wanted, group } = at.chosen
+  const servers = trusted(at, bootstrapServers(at.chosen, at.detector, at.now))
+  if (servers.length < wanted) {
+    const known = servers.length === 0 ? 'none yet' : `${servers.length} so far (${servers.join(', ')})`
+    return { ...NOTHING, note: `group ${group} waits for ${wanted} servers to register: ${known}` }
+  }
+  const next = servers.slice(0, wanted)
+  const detail = `${wanted} servers registered`
+  return planOf({ cause: 'bootstrap', detail, next, least: wanted, prepare: false, wanted })
+}
+
+/** Members of prev only, and no copy is waited for. */
+function failover(at: Situation, trigger: Trigger): Planned {
+  const { chosen, detector, now } = at
+  const least = Math.min(minReplicas(chosen), chosen.members.length)
+  const able = chosen.members.filter((id) => !trigger.condemned.has(id) && detector.heard(id))
+  const next = able.length - countOf(able, at.leftOut) >= least ? able.filter((id) => !at.leftOut.has(id)) : able
+  // Not heard since this leader was elected, but not known dead either: it may be on its way back with all it has.
+  const unheard = chosen.members.filter((id) => !trigger.condemned.has(id) && !detector.heard(id))
+  if (unheard.length > 0) {
+    const waitUntil = Math.min(...unheard.map((id) => detector.silentAt(id)))
+    const note = `group ${chosen.group} waits to hear from ${unheard.join(', ')}: ${trigger.detail}`
+    return { ...NOTHING, note, waitUntil }
+  }
+  if (next.length < least) return { ...NOTHING, tooFew: true, note: tooFewNote(chosen, next, least, trigger) }
+  // After there were too few, those that return one by one get a moment to return together.
+  const waitUntil = at.enoughSince === undefined ? undefined : at.enoughSince + chosen.params.failMs / 2
+  if (waitUntil !== undefined && now < waitUntil && next.length < chosen.members.length) return { ...NOTHING, waitUntil }
+  // The old primary first if it can be; else the member that has most.
+  const primary = next.includes(chosen.members[0]!) ? chosen.members[0]! : mostAdvanced(next, detector)
+  const order = [primary, ...next.filter((id) => id !== primary)]
+  const { detail, troubled } = trigger
+  return { ...planOf({ cause: 'failover', detail, next: order, least, prepare: false, wanted: chosen.wanted }), troubled }
+}
+
+/** Spares and returning servers join by a second, prepared attempt. */
+function restore(at: Situation): Planned {
+  const { chosen } = at
+  const { members, wanted, group } = chosen
+  const healthy = healthyServers(chosen, at.detector, at.now).filter((id) => !members.includes(id))
+  const joining = trusted(at, healthy).slice(0, wanted - members.length)
+  if (joining.length === 0) {
+    const later = healthy.map((id) => at.distrust.until(id)).filter((until) => until > at.now)
+    const note = `group ${group} has ${members.length} of ${wanted} members and no healthy server to add; start one more replica`
+    return { ...NOTHING, note, waitUntil: later.length > 0 ? Math.min(...later) : undefined }
+  }
+  const next = [...members, ...joining]
+  const detail = `${joining.join(', ')} ${joining.length === 1 ? 'joins' : 'join'}`
+  return planOf({ cause: 'restore', detail, next, least: next.length, prepare: true, wanted })
+}
+
+function operator(at: Situation, admin: PendingAdmin, running: boolean): Planned {
+  const { chosen } = at
+  const answer = (ok: boolean, message: string): Planned => {
+    return { ...NOTHING, answer: { requestId: admin.adminId, ok, message, epoch: chosen.epoch } }
+  }
+  const problem = adminProblem(chosen, admin.to)
+  if (problem !== undefined) return answer(false, problem)
+  if (running && admin.to.join() === chosen.members.join()) return answer(true, `epoch ${chosen.epoch} has these members already`)
+  for (const id of admin.to) {
+    const why = unwell(at.detector, at.now, id)
+    if (why !== undefined) return answer(false, `server ${id} ${why}, so it cannot become a member`)
+  }
+  return planOf({
+    cause: 'operator',
+    detail: `reconfigure to ${admin.to.join(', ')}`,
+    next: admin.to,
+    least: admin.to.length,
+    prepare: running,
+    wanted: admin.to.length,
+    adminId: admin.adminId,
+  })
+}
+
+function planOf(plan: AttemptPlan): Planned {
+  return { ...NOTHING, plan }
+}
+
+function trusted(at: Situation, ids: readonly NodeId[]): NodeId[] {
+  return ids.filter((id) => at.now >= at.distrust.until(id))
+}
+
+function mostAdvanced(ids: readonly NodeId[], detector: Detector): NodeId {
+  const place = (id: NodeId): [number, number] => {
+    const report = detector.report(id)
+    return [report?.epoch ?? -1, report?.nextIndex ?? -1]
+  }
+  return ids.reduce((best, id) => {
+    const [a, b] = [place(best), place(id)]
+    return b[0] > a[0] || (b[0] === a[0] && b[1] > a[1]) ? id : best
+  })
+}
+
+function countOf(ids: readonly NodeId[], set: ReadonlySet<NodeId>): number {
+  return ids.filter((id) => set.has(id)).length
+}
+
+function tooFewNote(chosen: ConfigState, able: readonly NodeId[], least: number, trigger: Trigger): string {
+  const gone = chosen.members.filter((id) => !able.includes(id))
+  const have = able.length === 0 ? 'no member is well' : `only ${able.join(', ')} ${able.length === 1 ? 'is' : 'are'} well`
+  return (
+    `group ${chosen.group} is stopped: ${have}, ${least} of its members are needed (${trigger.detail}). ` +
+    `Start ${gone.join(', ')} again; or go on with what is there: coppice reconfigure --to ${able.join(',') || 'ID,…'}`
+  )
+}
