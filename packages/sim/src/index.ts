@@ -1,1 +1,10 @@
-export {}
+// The deterministic simulator and the linearizability checker. Pure: what is native comes through SimPorts.
+export * from './checker/index.js'
+export { runSeed } from './run.js'
+export type { RunOptions, RunResult } from './run.js'
+export type { Cluster, SimPorts } from './cluster.js'
+export { EXPECTED_COVERAGE } from './coverage.js'
+export type { Coverage, CoverageName } from './coverage.js'
+export type { Plan } from './plan.js'
+export { FAULTS } from './nemesis.js'
+export type { Fault } from './nemesis.js'

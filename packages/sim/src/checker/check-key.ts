@@ -7,28 +7,22 @@ import type { Operation } from './history.js'
 
 export type KeyResult =
   | { readonly verdict: 'ok' | 'unknown' }
-  /** `hint`: operations among which the contradiction lies. */
-  | { readonly verdict: 'illegal'; readonly hint: readonly Operation[] }
+  | {
+      readonly verdict: 'illegal'
+      /** Operations that contradict each other; empty when the search gives no such hint. */
+      readonly among: readonly Operation[]
+      /** No contradiction lies wholly before this line. */
+      readonly notBefore: number
+    }
 
 /** Checks the operations of one key. */
 export function checkKey(own: readonly Operation[], budget: Budget): KeyResult {
   const h = encode(own)
   const clusters = checkClusters(h)
   if (typeof clusters === 'object')
-    return { verdict: 'illegal', hint: clusters.offending.map((op) => h.operations[op]!) }
+    return { verdict: 'illegal', among: clusters.offending.map((op) => h.operations[op]!), notBefore: 0 }
   if (clusters === 'ok' && !h.hasDiffers) return { verdict: 'ok' }
   const result = search(h, budget)
   if (result.verdict !== 'illegal') return { verdict: result.verdict }
-  const end = h.returns[result.stuckAt]!
-  return { verdict: 'illegal', hint: h.operations.filter((o) => isKnownAt(o, end)).map((o) => cutAt(o, end)) }
-}
-
-// Reads and failed comparisons that were not answered yet on line `end` say nothing.
-function isKnownAt({ f, outcome, invoked, completed }: Operation, end: number): boolean {
-  return completed <= end || (invoked < end && f !== 'read' && outcome !== 'fail')
-}
-
-/** What was known of an operation on line `end`: what was answered later is still open. */
-function cutAt(operation: Operation, end: number): Operation {
-  return operation.completed <= end ? operation : { ...operation, outcome: 'open', completed: Infinity }
+  return { verdict: 'illegal', among: [], notBefore: h.returns[result.stuckAt]! }
 }

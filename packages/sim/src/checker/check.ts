@@ -37,7 +37,7 @@ export function checkHistory(operations: readonly Operation[], options: CheckOpt
   // Short keys first: one of them may already refute the whole.
   for (const [key, own] of [...byKey].sort((x, y) => x[1].length - y[1].length)) {
     const result = checkKey(own, budget)
-    if (result.verdict === 'illegal') return { verdict: 'illegal', key, ...explain(own, result.hint, budget) }
+    if (result.verdict === 'illegal') return { verdict: 'illegal', key, ...explain(own, result, budget) }
     if (result.verdict === 'unknown') undecided.push(key)
   }
   if (undecided.length > 0) return { verdict: 'unknown', keys: undecided }

@@ -2,6 +2,7 @@
 // still contradicts itself; only such are taken whose absence cannot make a contradiction by itself.
 import { canonical } from './json.js'
 import { checkKey } from './check-key.js'
+import type { KeyResult } from './check-key.js'
 import type { Budget } from './search.js'
 import type { Operation } from './history.js'
 import type { Json } from './json.js'
@@ -11,24 +12,51 @@ const MAX_CHECKS = 400
 /** Operations listed one by one. */
 const MAX_LISTED = 24
 
-/** `own`: all operations of the key; `hint`: operations among which the contradiction probably lies. */
+type Contradicts = (part: readonly Operation[]) => boolean
+
+/** `own`: all operations of the key; `refuted`: what the check found. */
 export function explain(
   own: readonly Operation[],
-  hint: readonly Operation[],
+  refuted: Extract<KeyResult, { verdict: 'illegal' }>,
   budget: Budget,
 ): { part: readonly Operation[]; message: string } {
   let checks = 0
-  const contradicts = (part: readonly Operation[]): boolean => {
-    let steps = 64
-    checks++
-    return checkKey(part, () => --steps > 0 && budget()).verdict === 'illegal'
+  const contradicts: Contradicts = (part) => {
+    let slices = 64
+    return checks++ < MAX_CHECKS && budget() && checkKey(part, () => --slices > 0 && budget()).verdict === 'illegal'
   }
-  const start = hint.length === own.length || contradicts(hint) ? hint : own
-  const part = shrink(start, (smaller) => checks < MAX_CHECKS && budget() && contradicts(smaller))
+  const { among } = refuted
+  const start = among.length > 0 && contradicts(among) ? among : earliestPrefix(own, refuted.notBefore, contradicts)
+  const part = shrink(start, contradicts)
   return { part, message: words(own, part) }
 }
 
-function shrink(all: readonly Operation[], contradicts: (part: readonly Operation[]) => boolean): readonly Operation[] {
+// The shortest beginning that is already a contradiction; whether a beginning is one can only change from no to yes.
+function earliestPrefix(own: readonly Operation[], notBefore: number, contradicts: Contradicts): readonly Operation[] {
+  const ends = own.map(({ completed }) => completed).filter((end) => end >= notBefore && end !== Infinity)
+  ends.sort((x, y) => x - y)
+  let low = 0
+  let high = ends.length - 1
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (contradicts(prefix(own, ends[middle]!))) high = middle
+    else low = middle + 1
+  }
+  const found = high < 0 ? own : prefix(own, ends[high]!)
+  return contradicts(found) ? found : own
+}
+
+/** What was known on line `end`: what was answered later is still open, and then reads and failed comparisons say nothing. */
+function prefix(own: readonly Operation[], end: number): Operation[] {
+  return own
+    .filter(
+      ({ f, outcome, invoked, completed }) =>
+        completed <= end || (invoked < end && f !== 'read' && (f !== 'cas' || outcome !== 'fail')),
+    )
+    .map((o) => (o.completed <= end || o.outcome === 'fail' ? o : { ...o, outcome: 'open', completed: Infinity }))
+}
+
+function shrink(all: readonly Operation[], contradicts: Contradicts): readonly Operation[] {
   let part = all
   for (let size = Math.ceil(all.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let at = part.length; at > 0; at -= size) {

@@ -1,0 +1,179 @@
+// One simulated cluster: its machines, network, clients and oracle, made from a seed and a plan.
+import type { BytesPort, ConfigToClient, NodeId, TextPort } from '@coppice/protocol'
+import { DEFAULT_ELECTION, DEFAULT_GROUP } from '@coppice/protocol'
+import { ClientHost } from './hosts/client-host.js'
+import { ConfigHost } from './hosts/config-host.js'
+import type { Host, Surroundings } from './hosts/host.js'
+import { ReplicaHost } from './hosts/replica-host.js'
+import { NodeClock } from './kernel/clock.js'
+import { Kernel } from './kernel/kernel.js'
+import type { LinkServer } from './kernel/links.js'
+import { Network } from './kernel/network.js'
+import type { Prng } from './kernel/prng.js'
+import type { Trace } from './kernel/trace.js'
+import { Oracle } from './oracle/oracle.js'
+import type { Plan } from './plan.js'
+import { ANSWER_BOUND_MS } from './plan.js'
+import type { Workload } from './workload/workload.js'
+
+/** Native helpers that pure code cannot have by itself. */
+export interface SimPorts {
+  readonly bytes: BytesPort
+  readonly text: TextPort
+}
+
+export class Cluster {
+  readonly kernel = new Kernel()
+  readonly plan: Plan
+  readonly random: Prng
+  readonly trace: Trace
+  readonly bytes: BytesPort
+  readonly network: Network
+  readonly oracle: Oracle
+  readonly configs: ConfigHost[] = []
+  readonly replicas: ReplicaHost[] = []
+  readonly answerBoundMs = ANSWER_BOUND_MS
+  readonly events = new Map<string, number>()
+  /** Event names with a field that tells them apart, for coverage. */
+  workload: Workload | undefined
+  crashes = 0
+  adminAnswers = 0
+  #admins = 0
+
+  constructor(plan: Plan, random: Prng, trace: Trace, ports: SimPorts) {
+    this.plan = plan
+    this.random = random
+    this.trace = trace
+    this.bytes = ports.bytes
+    this.network = new Network(this.kernel, random.fork(), trace, {
+      passMode: plan.passMode,
+      text: ports.text,
+      latencyMs: plan.latencyMs,
+      fifo: plan.fifo,
+      acrossRestarts: plan.acrossRestarts,
+    })
+    this.oracle = new Oracle(plan.configServers, ports.bytes)
+    this.#makeHosts()
+    this.oracle.replicas = this.replicas
+  }
+
+  get hosts(): Host[] {
+    return [...this.configs, ...this.replicas]
+  }
+  /** Names of all server machines. */
+  get names(): NodeId[] {
+    return this.hosts.map((h) => h.id)
+  }
+  /** The replica that may propose, if one is alive. */
+  get primary(): ReplicaHost | undefined {
+    return this.replicas.find((r) => r.view?.isPrimary === true)
+  }
+  /** The config server that leads, the newest if two believe so. */
+  get leader(): ConfigHost | undefined {
+    const leaders = this.configs.filter((c) => c.view?.isLeader === true)
+    return leaders.sort((a, b) => b.view!.ballot.round - a.view!.ballot.round)[0]
+  }
+
+  /** A rate within ±ρ, or close to 1. */
+  clockRate(): number {
+    const { drift } = this.plan.params
+    return this.random.chance(0.3) ? 1 : 1 + this.random.between(-drift, drift)
+  }
+
+  start(): void {
+    for (const host of this.hosts) this.kernel.after(this.random.between(0, 300), () => host.start())
+  }
+
+  newClient(name: string): ClientHost {
+    return new ClientHost(name, this.#clock(), this.random.fork(), this.network, this.trace, (address) =>
+      this.#serverAt(address),
+    )
+  }
+
+  /** An operator asks some config server to move the group. */
+  requestReconfiguration(to: readonly ReplicaHost[]): void {
+    const client = this.newClient(`op${++this.#admins}`)
+    const adminId = `admin-${this.#admins}`
+    const members = to.map((r) => r.id)
+    let requestId = 0
+    const ask = (server: ConfigHost, triesLeft: number): void => {
+      const link = client.dial(server.address)
+      let answered = false
+      link.onMessage = (message) => {
+        const answer = message as ConfigToClient
+        if (answer.kind !== 'adminAnswer') return
+        answered = true
+        link.close()
+        if (answer.result !== null) this.adminAnswers++
+        else again(this.configs.find((c) => c.id === answer.leader), triesLeft)
+      }
+      link.onClose = () => {
+        if (!answered) again(undefined, triesLeft)
+      }
+      link.send({ kind: 'admin', requestId: ++requestId, adminId, group: DEFAULT_GROUP, to: members })
+    }
+    const again = (leader: ConfigHost | undefined, triesLeft: number): void => {
+      if (triesLeft > 0) client.clock.after(150, () => ask(leader ?? client.random.pick(this.configs), triesLeft - 1))
+    }
+    ask(this.random.pick(this.configs), 10)
+  }
+
+  #serverAt(address: string): LinkServer | undefined {
+    return this.hosts.find((h) => h.address === address)
+  }
+
+  #clock(): NodeClock {
+    return new NodeClock(this.kernel, this.clockRate(), this.random.between(0, 1e6), this.random.between(-1e4, 1e4))
+  }
+
+  #makeHosts(): void {
+    const { plan, random } = this
+    const around: Surroundings = {
+      kernel: this.kernel,
+      network: this.network,
+      trace: this.trace,
+      random: random.fork(),
+      poison: plan.poison,
+      onEvent: (node, name, fields) => this.#event(node, name, fields),
+    }
+    const peers = Array.from({ length: plan.configServers }, (_, i) => ({ id: `c${i + 1}`, address: `c${i + 1}:7000` }))
+    for (const { id, address } of peers) {
+      const options = {
+        id,
+        address,
+        peers,
+        election: DEFAULT_ELECTION,
+        wanted: plan.wanted,
+        params: plan.params,
+        newClusterId: '',
+        pid: 1,
+        version: 'sim',
+        seed: 0,
+      }
+      this.configs.push(new ConfigHost(options, `${id}-store1`, this.#clock(), plan.diskMs, this.oracle, around))
+    }
+    for (let i = 1; i <= plan.wanted + plan.spares; i++) {
+      const id = `r${i}`
+      const options = {
+        id,
+        address: `${id}:7000`,
+        configServers: peers,
+        pid: 1,
+        version: 'sim',
+        snapshotEveryBytes: plan.snapshotEveryBytes,
+        minLogBytesKept: plan.minLogBytesKept,
+      }
+      this.replicas.push(new ReplicaHost(options, this.#clock(), plan.diskMs, this.bytes, this.oracle, around))
+    }
+    for (const host of this.hosts) this.network.nodes.set(host.id, host)
+  }
+
+  #event(_node: NodeId, name: string, fields: Readonly<Record<string, unknown>>): void {
+    this.events.set(name, (this.events.get(name) ?? 0) + 1)
+    const how = fields['how'] ?? fields['cause']
+    if (typeof how === 'string') {
+      const detailed = `${name}:${how}`
+      this.events.set(detailed, (this.events.get(detailed) ?? 0) + 1)
+    }
+  }
+}

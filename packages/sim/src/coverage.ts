@@ -1,0 +1,57 @@
+// What a run exercised, so that a simulator that has gone blind is noticed: over a few hundred seeds every one of these must occur.
+import type { Cluster } from './cluster.js'
+
+/** Things that must happen in every larger set of seeds; the fuzz tests and the command check it. */
+export const EXPECTED_COVERAGE = [
+  'epochs',
+  'failovers',
+  'leaderElections',
+  'abandonedAttempts',
+  'fullCheckpoints',
+  'deltas',
+  'snapshots',
+  'logCuts',
+  'leaselessReads',
+  'logReads',
+  'duplicatesAnswered',
+  'skips',
+  'sessionsExpired',
+  'operatorChanges',
+  'lostMessages',
+  'duplicatedMessages',
+  'wipes',
+  'unknownOutcomes',
+  'hashComparisons',
+] as const
+export type CoverageName = (typeof EXPECTED_COVERAGE)[number]
+export type Coverage = Readonly<Record<CoverageName, number>>
+
+export function coverageOf(cluster: Cluster): Coverage {
+  const { events, network, oracle, workload } = cluster
+  const event = (name: string): number => events.get(name) ?? 0
+  const activations = [...oracle.registers.activations.values()]
+  let unknown = 0
+  for (const [name, times] of workload?.outcomes ?? []) if (name.endsWith(':unknown')) unknown += times
+  const causes = activations.map((a) => a.history.find((h) => h.epoch === a.epoch)?.cause)
+  return {
+    epochs: activations.length,
+    failovers: causes.filter((c) => c === 'failover').length,
+    leaderElections: event('leaderElected'),
+    abandonedAttempts: event('attemptAbandoned'),
+    fullCheckpoints: event('transferDone:full'),
+    deltas: event('transferDone:delta'),
+    snapshots: event('snapshotCommitted'),
+    logCuts: event('logCut'),
+    leaselessReads: network.sent.get('ping') ?? 0,
+    logReads: oracle.ledger.barriers,
+    duplicatesAnswered: oracle.ledger.repeated,
+    skips: oracle.ledger.skips,
+    sessionsExpired: oracle.ledger.removals,
+    operatorChanges: causes.filter((c) => c === 'operator').length,
+    lostMessages: network.lost,
+    duplicatedMessages: network.duplicated,
+    wipes: [...oracle.stores.values()].filter((s) => s.destroyed).length,
+    unknownOutcomes: unknown,
+    hashComparisons: oracle.hashComparisons,
+  }
+}

@@ -1,0 +1,83 @@
+// Runs the production ConfigNode on a simulated machine.
+import { ConfigNode } from '@coppice/configsvc'
+import type { ConfigOptions, ConfigView, RecoveredRegister, RegisterWrite } from '@coppice/configsvc'
+import type { Message, NodeId } from '@coppice/protocol'
+import type { NodeClock } from '../kernel/clock.js'
+import { WriteQueue } from '../kernel/disk.js'
+import type { Oracle } from '../oracle/oracle.js'
+import { Host } from './host.js'
+import type { Surroundings } from './host.js'
+
+export class ConfigHost extends Host {
+  readonly role = 'config'
+  readonly storeId: string
+  readonly disk: WriteQueue<RegisterWrite>
+  #register: RecoveredRegister
+  readonly #options: ConfigOptions
+  readonly #oracle: Oracle
+  #node: ConfigNode | undefined
+
+  constructor(options: ConfigOptions, storeId: string, clock: NodeClock, diskMs: number, oracle: Oracle, around: Surroundings) {
+    super(
+      options.id,
+      clock,
+      options.peers.map((p) => p.id),
+      around,
+    )
+    this.storeId = storeId
+    this.#options = options
+    this.#oracle = oracle
+    this.#register = { storeId, promised: { round: 0, node: '' }, accepted: [] }
+    this.disk = new WriteQueue(around.kernel, around.random.fork(), diskMs, (write) => this.#makeDurable(write))
+  }
+
+  get view(): ConfigView | undefined {
+    return this.alive ? this.#node?.view : undefined
+  }
+
+  protected override load(): void {
+    const seed = this.around.random.int(0x7fff_ffff)
+    const options = { ...this.#options, seed, newClusterId: `cluster-${this.id}-${seed}` }
+    this.guarded(() => {
+      this.#node = new ConfigNode(options, this.#register, this.clock.now())
+    })
+    this.core = this.#node as never
+    this.installed()
+  }
+
+  protected override lose(): void {
+    this.disk.crash()
+    this.disk.hanging = false
+    this.#node = undefined
+  }
+
+  #makeDurable(write: RegisterWrite): void {
+    if (write.kind === 'promised') {
+      this.#register = { ...this.#register, promised: write.ballot }
+      return
+    }
+    const others = this.#register.accepted.filter((a) => a.value.group !== write.group)
+    this.#register = { ...this.#register, accepted: [...others, write.accepted] }
+    this.#oracle.accepted(this.id, write.accepted)
+  }
+
+  protected override tellSlept(_now: number, sleptMs: number): void {
+    this.input({ kind: 'slept', sleptMs })
+  }
+  protected override tellHealth(): void {}
+
+  protected override sending(to: NodeId, message: Message): void {
+    this.#oracle.sentByConfig(to, message)
+  }
+  protected override replying(): void {}
+  protected override observed(): void {}
+
+  protected override other(effect: { readonly kind: string }): void {
+    if (effect.kind !== 'write') throw new Error(`unknown effect ${effect.kind}`)
+    const { token, writes } = effect as unknown as { token: number; writes: readonly RegisterWrite[] }
+    const { incarnation } = this
+    this.disk.write(writes, () => {
+      if (this.incarnation === incarnation) this.post(() => this.input({ kind: 'written', token }))
+    })
+  }
+}

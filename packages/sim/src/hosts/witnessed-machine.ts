@@ -1,0 +1,47 @@
+// The key-value machine with a witness: the oracle hears of every operation that is really applied, so that "exactly once" can be
+// checked on the log that came to be committed.
+import type { BytesPort, Index, Millis, Writer } from '@coppice/protocol'
+import type { StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import { KvMachine } from '@coppice/vkv/core'
+
+export interface ApplyWitness {
+  applied(index: Index, operation: string): void
+}
+
+export class WitnessedMachine implements StateMachine {
+  readonly #machine: KvMachine
+  readonly #witness: ApplyWitness
+  readonly #bytes: BytesPort
+
+  constructor(bytes: BytesPort, witness: ApplyWitness) {
+    this.#machine = new KvMachine(bytes)
+    this.#witness = witness
+    this.#bytes = bytes
+  }
+
+  get digest(): string {
+    return this.#machine.digest
+  }
+  validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined {
+    return this.#machine.validateOperation(buffer, start, end)
+  }
+  validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined {
+    return this.#machine.validateQuery(buffer, start, end)
+  }
+  apply(index: Index, elapsedMs: Millis, buffer: Uint8Array, start: number, end: number, out: Writer): void {
+    this.#witness.applied(index, this.#bytes.latin1(buffer, start, end))
+    this.#machine.apply(index, elapsedMs, buffer, start, end, out)
+  }
+  read(buffer: Uint8Array, start: number, end: number, out: Writer): Index {
+    return this.#machine.read(buffer, start, end, out)
+  }
+  getState(): StateCapture {
+    return this.#machine.getState()
+  }
+  setState(): StateLoader {
+    return this.#machine.setState()
+  }
+  hash(): string {
+    return this.#machine.hash()
+  }
+}

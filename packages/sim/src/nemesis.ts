@@ -1,0 +1,250 @@
+// The adversary: faults at random times from the plan's list, each undone after a while, and everything healed at the end. It never takes
+// away what the protocol needs to keep its promises: at least one intact store of the active epoch, and enough machines to run on.
+import type { Cluster } from './cluster.js'
+import type { Host } from './hosts/host.js'
+import type { ReplicaHost } from './hosts/replica-host.js'
+import { resetSomeLink } from './kernel/links.js'
+
+export const FAULTS = [
+  'crashReplica',
+  'crashPrimary',
+  'crashConfig',
+  'crashLeader',
+  'crashPrimaryAndLeader',
+  'crashAll',
+  'crashAllReplicas',
+  'killControllerInAttempt',
+  'crashMemberInAttempt',
+  'pause',
+  'pausePrimary',
+  'partitionOneWay',
+  'partitionTwoWay',
+  'isolatePrimary',
+  'isolateLeader',
+  'loss',
+  'duplication',
+  'slowNetwork',
+  'clockRate',
+  'wallJump',
+  'slowDisk',
+  'hangDisk',
+  'hangPrimaryDisk',
+  'wipe',
+  'retireSpare',
+  'resetLink',
+  'crashClient',
+  'pauseClient',
+  'reconfigure',
+] as const
+export type Fault = (typeof FAULTS)[number]
+
+export class Nemesis {
+  readonly #cluster: Cluster
+  #healed = false
+  #wipes = 0
+  #lastWipe = -Infinity
+  readonly counts = new Map<Fault, number>()
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+  }
+
+  start(): void {
+    const { kernel, plan } = this.#cluster
+    kernel.at(plan.faultsFromMs, () => this.#next())
+    kernel.at(plan.healMs, () => this.heal())
+  }
+
+  #next(): void {
+    if (this.#healed) return
+    const { random, plan, kernel } = this.#cluster
+    this.inject(random.pick(plan.faults))
+    kernel.after(random.exponential(plan.faultEveryMs), () => this.#next())
+  }
+
+  /** Ends every fault; machines that are gone for ever stay gone. */
+  heal(): void {
+    const { network, hosts, replicas, configs, trace, kernel } = this.#cluster
+    this.#healed = true
+    if (trace.enabled) trace.line(kernel.now, 'nemesis', 'heal')
+    network.healAll()
+    for (const host of [...replicas, ...configs]) {
+      host.disk.slowness = 1
+      host.disk.release()
+    }
+    for (const host of hosts) if (!host.retired) host.start()
+  }
+
+  inject(fault: Fault): void {
+    const { trace, kernel } = this.#cluster
+    if (trace.enabled) trace.line(kernel.now, 'nemesis', fault)
+    this.counts.set(fault, (this.counts.get(fault) ?? 0) + 1)
+    this.#run(fault)
+  }
+
+  #run(fault: Fault): void {
+    const c = this.#cluster
+    const { random, network } = c
+    switch (fault) {
+      case 'crashReplica':
+        return this.crash(random.pick(c.replicas))
+      case 'crashPrimary':
+        return this.crash(c.primary)
+      case 'crashConfig':
+        return this.crash(random.pick(c.configs))
+      case 'crashLeader':
+        return this.crash(c.leader)
+      case 'crashPrimaryAndLeader':
+        this.crash(c.primary)
+        return this.crash(c.leader)
+      case 'crashAll':
+        for (const host of c.hosts) this.crash(host)
+        return
+      case 'crashAllReplicas':
+        for (const host of c.replicas) this.crash(host)
+        return
+      case 'killControllerInAttempt':
+        return this.#whenInAttempt(() => this.crash(c.leader))
+      case 'crashMemberInAttempt':
+        return this.#whenInAttempt(() => this.crash(random.pick(c.replicas)))
+      case 'pause':
+        return random.pick(c.hosts).pause(this.#duration(50, 3_500))
+      case 'pausePrimary':
+        return c.primary?.pause(this.#duration(200, 4_000))
+      case 'partitionOneWay': {
+        const [a, b] = random.shuffle(c.names) as [string, string]
+        return this.#cut([[a, b]])
+      }
+      case 'partitionTwoWay': {
+        const shuffled = random.shuffle(c.names)
+        const size = 1 + random.int(shuffled.length - 1)
+        const pairs: [string, string][] = []
+        for (const a of shuffled.slice(0, size)) for (const b of shuffled.slice(size)) pairs.push([a, b], [b, a])
+        return this.#cut(pairs)
+      }
+      case 'isolatePrimary':
+        return this.#isolate(c.primary)
+      case 'isolateLeader':
+        return this.#isolate(c.leader)
+      case 'loss':
+        network.loss = random.pick([0.02, 0.1, 0.4])
+        return this.#afterwards(300, 3_000, () => (network.loss = 0))
+      case 'duplication':
+        network.duplication = random.pick([0.05, 0.3])
+        return this.#afterwards(300, 3_000, () => (network.duplication = 0))
+      case 'slowNetwork':
+        network.slowness = random.pick([4, 20])
+        return this.#afterwards(300, 2_500, () => (network.slowness = 1))
+      case 'clockRate':
+        return random.pick(c.hosts).clock.setRate(c.clockRate())
+      case 'wallJump':
+        random.pick(c.hosts).clock.wallOffsetMs += random.between(-60_000, 60_000)
+        return
+      case 'slowDisk': {
+        const { disk } = random.pick([...c.replicas, ...c.configs])
+        disk.slowness = random.pick([10, 60])
+        return this.#afterwards(300, 3_000, () => (disk.slowness = 1))
+      }
+      case 'hangDisk':
+        return this.#hang(random.pick([...c.replicas, ...c.configs]))
+      case 'hangPrimaryDisk':
+        return this.#hang(c.primary)
+      case 'wipe':
+        return this.#wipe(random.pick(c.replicas))
+      case 'retireSpare':
+        return this.#retire()
+      case 'resetLink':
+        return resetSomeLink(c.hosts, random)
+      case 'crashClient':
+        return c.workload?.crashSomeClient()
+      case 'pauseClient':
+        return c.workload?.pauseSomeClient(this.#duration(100, 2_500))
+      case 'reconfigure':
+        return c.requestReconfiguration(random.shuffle(c.replicas.filter((r) => !r.retired)).slice(0, c.plan.wanted))
+    }
+  }
+
+  /** Crashes a host and starts it again after a while. */
+  crash(host: Host | undefined): void {
+    if (host === undefined || !host.alive) return
+    host.crash()
+    this.#cluster.crashes++
+    this.#afterwards(20, 2_500, () => {
+      if (!host.retired) host.start()
+    })
+  }
+
+  #duration(low: number, high: number): number {
+    const { random } = this.#cluster
+    return low + (high - low) * random.next() ** 2
+  }
+
+  #afterwards(low: number, high: number, undo: () => void): void {
+    this.#cluster.kernel.after(this.#duration(low, high), () => {
+      if (!this.#healed) undo()
+    })
+  }
+
+  #cut(pairs: readonly [string, string][]): void {
+    const { network } = this.#cluster
+    for (const [a, b] of pairs) network.block(a, b)
+    this.#afterwards(200, 4_000, () => {
+      for (const [a, b] of pairs) network.unblock(a, b)
+    })
+  }
+
+  #isolate(host: Host | undefined): void {
+    if (host === undefined) return
+    const { names, random } = this.#cluster
+    const out = random.chance(0.8)
+    const back = !out || random.chance(0.7)
+    const pairs: [string, string][] = []
+    for (const other of names) {
+      if (other === host.id) continue
+      if (out) pairs.push([host.id, other])
+      if (back) pairs.push([other, host.id])
+    }
+    this.#cut(pairs)
+  }
+
+  #hang(host: { readonly disk: { hanging: boolean; release(): void } } | undefined): void {
+    if (host === undefined) return
+    const { disk } = host
+    disk.hanging = true
+    this.#afterwards(200, 4_500, () => disk.release())
+  }
+
+  /** Waits until the leader is in the middle of an attempt, then acts at a random moment of it. */
+  #whenInAttempt(act: () => void): void {
+    const { kernel, random } = this.#cluster
+    const giveUp = kernel.now + 3_000
+    const look = () => {
+      if (this.#healed || kernel.now > giveUp) return
+      if (this.#cluster.leader?.view?.attempt === undefined) kernel.after(3, look)
+      else kernel.after(random.exponential(12), act)
+    }
+    look()
+  }
+
+  /** One disk is lost, if the others of its epoch are whole: then its committed operations are on them. */
+  #wipe(host: ReplicaHost): void {
+    const c = this.#cluster
+    if (this.#wipes >= 2 || c.kernel.now - this.#lastWipe < 4_000 || host.retired) return
+    const members = c.oracle.registers.newest?.members ?? []
+    if (members.length === 0 || (members.includes(host.id) && members.length < 3)) return
+    this.#wipes++
+    this.#lastWipe = c.kernel.now
+    host.wipe()
+    this.#afterwards(50, 2_000, () => host.start())
+  }
+
+  /** A server that is not a member dies for ever, as long as `wanted` others are left. */
+  #retire(): void {
+    const c = this.#cluster
+    const members = c.oracle.registers.newest?.members ?? []
+    const spare = c.replicas.find((r) => !r.retired && !members.includes(r.id))
+    if (spare === undefined || c.replicas.filter((r) => !r.retired).length <= c.plan.wanted) return
+    spare.retired = true
+    spare.crash()
+  }
+}

@@ -1,0 +1,161 @@
+// Watches everything the cores do and compares it with what is on the disks: the invariants of PROTOCOL 8, at every step. It believes no
+// core about itself; what it knows comes from durable writes, messages and clocks.
+import type { Accepted, BytesPort, Index, Message, NodeId } from '@coppice/protocol'
+import type { DiskWrite, ReplicaMeta } from '@coppice/replica'
+import type { ReplicaHost } from '../hosts/replica-host.js'
+import type { ReplicaStore } from '../hosts/replica-store.js'
+import { check } from '../kernel/violation.js'
+import { Commits } from './commits.js'
+import { Ledger } from './ledger.js'
+import { Logs } from './logs.js'
+import { Registers } from './registers.js'
+
+export class Oracle {
+  readonly stores = new Map<string, ReplicaStore>()
+  readonly registers: Registers
+  readonly logs = new Logs()
+  readonly ledger: Ledger
+  readonly commits: Commits
+  /** Set by the cluster. */
+  replicas: readonly ReplicaHost[] = []
+  readonly #durableEpoch = new Map<string, number>()
+  readonly #seenCommit = new Map<string, Index>()
+  readonly #hashes = new Map<string, { hash: string; node: NodeId }>()
+  hashComparisons = 0
+
+  constructor(configServers: number, bytes: BytesPort) {
+    this.registers = new Registers(configServers)
+    this.ledger = new Ledger(bytes)
+    this.commits = new Commits(this.registers, this.ledger, this.stores)
+  }
+
+  // ---- disks
+  /** A config server made an accepted value durable. */
+  accepted(acceptor: NodeId, accepted: Accepted): void {
+    const activated = this.registers.accepted(acceptor, accepted)
+    if (activated === undefined) return
+    this.commits.activated(activated)
+    for (const replica of this.replicas) this.#lease(replica)
+  }
+
+  /** A replica's write is durable. */
+  durable(store: ReplicaStore, write: DiskWrite): void {
+    if (write.kind === 'meta') this.#meta(store, write.meta)
+  }
+
+  #meta(store: ReplicaStore, meta: ReplicaMeta): void {
+    const before = this.#durableEpoch.get(meta.storeId) ?? 0
+    check(meta.epoch >= before, 'I2', () => `${meta.id} went back from epoch ${before} to ${meta.epoch}`)
+    if (meta.epoch === before) return
+    this.#durableEpoch.set(meta.storeId, meta.epoch)
+    this.logs.entered(meta.id, meta.epoch, meta.checkpointId, meta.start)
+    this.commits.entered(meta, store.end)
+  }
+
+  /** A machine applied an operation. */
+  applied(index: Index, operation: string): void {
+    this.ledger.applied(index, operation)
+  }
+
+  // ---- what is said
+  /** A replica begins to write a record. */
+  proposed(host: ReplicaHost, write: { readonly firstIndex: Index; readonly bytes: Uint8Array }): void {
+    this.logs.record(host.id, write.bytes, host.view?.epochAt(write.firstIndex - 1) ?? -1)
+  }
+
+  sentByConfig(_to: NodeId, message: Message): void {
+    if (message.kind === 'enter') this.registers.enterSent(message.epoch, message.checkpointId, message.prev)
+  }
+
+  sentByReplica(host: ReplicaHost, to: NodeId, message: Message): void {
+    const { store } = host
+    switch (message.kind) {
+      case 'append': {
+        const value = this.registers.activations.get(message.epoch)
+        check(value?.members[0] === host.id, 'I2', () => {
+          return `${host.id} proposes in epoch ${message.epoch}, whose primary is ${value?.members[0] ?? 'nobody: it never ran'}`
+        })
+        this.logs.proposes(message.epoch, `${host.id}.${host.generation}`)
+        break
+      }
+      case 'appendAck':
+        check(message.durableIndex <= store.end, 'I8', () => {
+          return `${host.id} tells ${to} that ${message.durableIndex} is durable; its disk has ${store.end}`
+        })
+        break
+      case 'sealReply':
+        if (!message.ok) break
+        check(store.meta.sealedFor >= message.epoch, 'I2', () => `${host.id} answers SEAL(${message.epoch}) before it is durable`)
+        check(message.nextIndex <= store.end, 'I2', () => `${host.id} seals at ${message.nextIndex}; its disk has ${store.end}`)
+        break
+      case 'enterReply':
+        if (!message.ok) break
+        check(store.meta.epoch === message.epoch && store.meta.checkpointId === message.checkpointId, 'I2', () => {
+          return `${host.id} answers ENTER(${message.epoch}) with epoch ${store.meta.epoch} on disk`
+        })
+        break
+      default:
+    }
+  }
+
+  /** A replica answers a clerk: nothing uncommitted leaves it (I7). */
+  replied(host: ReplicaHost, message: Message): void {
+    if (message.kind === 'replies') {
+      this.commits.committed(`${host.id}'s reply`, message.epoch, message.minIndex)
+      check(this.commits.isCommitted(message.minIndex), 'I7', () => `${host.id} replies about ${message.minIndex}, not committed`)
+    } else if (message.kind === 'registered') {
+      this.commits.committed(`${host.id}'s registration`, message.epoch, message.clerkId + 1)
+    } else if (message.kind === 'readReplies' && message.ageMs === 0 && !this.commits.isCommitted(message.minIndex)) {
+      this.commits.committed(`${host.id}'s read`, message.epoch, message.minIndex)
+      check(this.commits.isCommitted(message.minIndex), 'I7', () => `${host.id} reads ${message.minIndex}, not committed`)
+    }
+  }
+
+  // ---- cores
+  /** A core was built from disk. */
+  loaded(host: ReplicaHost): void {
+    this.#seenCommit.set(host.id, 0)
+    const { view } = host
+    if (view !== undefined) {
+      check(view.nextIndex === host.store.end, 'disk', () => `${host.id} recovered ${view.nextIndex}; its disk has ${host.store.end}`)
+    }
+  }
+
+  /** After every step of a replica. */
+  stepped(host: ReplicaHost): void {
+    const { view } = host
+    if (view === undefined) return
+    const commit = view.commitIndex
+    if (commit !== this.#seenCommit.get(host.id)) {
+      this.#seenCommit.set(host.id, commit)
+      check(commit <= view.nextIndex, 'I7', () => `${host.id} knows ${commit} committed, has ${view.nextIndex}`)
+      this.commits.committed(host.id, view.meta.epoch, commit)
+    }
+    this.#lease(host)
+  }
+
+  /** I4: no live lease for an epoch older than the chosen one. */
+  #lease(host: ReplicaHost): void {
+    const { view } = host
+    if (view === undefined || view.meta.epoch >= this.registers.epoch) return
+    check(!view.leaseValid(host.clock.now()), 'I4', () => {
+      return `${host.id} holds a lease for epoch ${view.meta.epoch}; chosen is ${this.registers.epoch}`
+    })
+  }
+
+  /** I9: equal logs make equal states. Replicas that are at one (epoch, index) now or were before are compared. */
+  compareHashes(): void {
+    for (const host of this.replicas) {
+      const { view } = host
+      if (view === undefined || view.nextIndex <= 1) continue
+      const place = `${view.epochAt(view.nextIndex - 1)}/${view.nextIndex}`
+      const hash = view.stateHash()
+      const seen = this.#hashes.get(place)
+      if (seen === undefined) this.#hashes.set(place, { hash, node: host.id })
+      else {
+        this.hashComparisons++
+        check(seen.hash === hash, 'I9', () => `${host.id} and ${seen.node} differ in state at (epoch/index) ${place}`)
+      }
+    }
+  }
+}

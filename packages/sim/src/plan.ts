@@ -1,0 +1,73 @@
+// Everything a run's seed decides before it begins: the machines, their speeds, how messages travel, which faults may happen.
+import { DEFAULT_PARAMS } from '@coppice/protocol'
+import type { Params } from '@coppice/protocol'
+import type { PassMode } from './kernel/by-value.js'
+import type { Prng } from './kernel/prng.js'
+import { FAULTS } from './nemesis.js'
+import type { Fault } from './nemesis.js'
+
+export interface Plan {
+  readonly configServers: number
+  readonly wanted: number
+  readonly spares: number
+  readonly clients: number
+  readonly params: Params
+  readonly passMode: PassMode
+  readonly poison: boolean
+  readonly fifo: boolean
+  readonly acrossRestarts: boolean
+  readonly latencyMs: number
+  readonly diskMs: number
+  readonly snapshotEveryBytes: number
+  readonly minLogBytesKept: number
+  /** Faults happen from here on, … */
+  readonly faultsFromMs: number
+  /** … and until here, when everything heals. */
+  readonly healMs: number
+  /** Mean time between faults. */
+  readonly faultEveryMs: number
+  readonly faults: readonly Fault[]
+  /** Pause between the calls of one client, ms. */
+  readonly thinkMs: number
+  readonly keys: number
+  readonly bank: boolean
+  readonly locks: boolean
+  readonly cache: boolean
+}
+
+/** Bound of I10: what is pending when everything is healed is answered within this, ms. */
+export const ANSWER_BOUND_MS = 15_000
+
+export function planOf(random: Prng): Plan {
+  const faults = FAULTS.filter(() => random.chance(0.6))
+  const passMode: PassMode = random.chance(0.08) ? 'codec' : random.chance(0.2) ? 'freeze' : 'share'
+  const params: Params = {
+    ...DEFAULT_PARAMS,
+    leaseReads: random.chance(0.88),
+    clerkTtlMs: random.chance(0.3) ? 2_500 : DEFAULT_PARAMS.clerkTtlMs,
+  }
+  return {
+    configServers: 3,
+    wanted: 3,
+    spares: random.chance(0.6) ? 1 : 2,
+    clients: 3 + random.int(3),
+    params,
+    passMode,
+    poison: random.chance(0.3),
+    fifo: random.chance(0.5),
+    acrossRestarts: random.chance(0.3),
+    latencyMs: random.pick([0.15, 0.4, 1, 2.5]),
+    diskMs: random.pick([0.3, 0.8, 2.5]),
+    snapshotEveryBytes: random.pick([1_500, 6_000, 40_000]),
+    minLogBytesKept: random.pick([0, 2_000, 64_000]),
+    faultsFromMs: random.between(1_200, 2_500),
+    healMs: random.between(9_000, 15_000),
+    faultEveryMs: random.pick([350, 800, 1_600]),
+    faults: faults.length === 0 ? FAULTS : faults,
+    thinkMs: random.pick([15, 40, 90]),
+    keys: 2 + random.int(4),
+    bank: random.chance(0.2),
+    locks: random.chance(0.2),
+    cache: random.chance(0.2),
+  }
+}
