@@ -16,7 +16,10 @@ async function good(address: string) {
 }
 
 /** Breaks a connection with `breakIt` and answers how it was closed, after seeing that a good client never noticed. */
-async function refusedWith(breakIt: (raw: RawClient) => void, sayHello = true): Promise<{ code: number; reason: string }> {
+async function refusedWith(
+  breakIt: (raw: RawClient) => void,
+  sayHello = true,
+): Promise<{ code: number; reason: string }> {
   const server = await startReplicaWire('r1')
   const bystander = await good(server.address)
   const raw = new RawClient(server.address)
@@ -157,7 +160,9 @@ test('takenPort_isNamed', async () => {
 })
 
 test('notAnAddress_isNamed', async () => {
-  await expect(startReplicaWire('r1', { listen: 'nonsense' })).rejects.toThrow("'nonsense' is not an address; write host:port")
+  await expect(startReplicaWire('r1', { listen: 'nonsense' })).rejects.toThrow(
+    "'nonsense' is not an address; write host:port",
+  )
   const link = wsDialer({ linkKind: 'client-replica', clusterId: () => '' }).dial('not an address')
   const reason = await new Promise<string>((resolve) => (link.onClose = resolve))
   expect(reason).toContain('not an address')

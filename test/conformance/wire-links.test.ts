@@ -6,7 +6,12 @@ import { Inbox, RawClient, startReplicaWire, stopAllWires, type TestServer } fro
 
 afterEach(stopAllWires)
 
-const commit = (commitIndex: number): ReplicaToReplica => ({ kind: 'commit', epoch: 1, commitIndex, nextIndex: commitIndex })
+const commit = (commitIndex: number): ReplicaToReplica => ({
+  kind: 'commit',
+  epoch: 1,
+  commitIndex,
+  nextIndex: commitIndex,
+})
 const append = (bytes: number, fill = 7): ReplicaToReplica => ({
   kind: 'append',
   epoch: 1,
@@ -77,7 +82,15 @@ test('bulk_holdsBackAllButItsWindow', async () => {
   const { connection } = await server.clients.next()
   raw.ws.pause()
   const replies = { buffer: new Uint8Array(32 * 1024 * 1024), start: 0, end: 32 * 1024 * 1024 }
-  server.wire.reply(connection, { kind: 'replies', clerkId: 1, firstRequestId: 1, count: 1, epoch: 1, minIndex: 1, replies })
+  server.wire.reply(connection, {
+    kind: 'replies',
+    clerkId: 1,
+    firstRequestId: 1,
+    count: 1,
+    epoch: 1,
+    minIndex: 1,
+    replies,
+  })
   // The small reply is the first thing behind at most one window of fragments and what the kernel took.
   server.wire.reply(connection, { kind: 'hashAnswer', requestId: 1, nextIndex: 1, commitIndex: 1, hash: 'x' })
   raw.ws.resume()
@@ -139,7 +152,9 @@ test('addressOfAnotherServer_isNotObeyed', async () => {
 test('unknownCluster_isAccepted_andLearned', async () => {
   const server = await startReplicaWire('a', { clusterId: 'cluster-a' })
   const learned = new Inbox<string>()
-  const link = wsDialer({ linkKind: 'client-replica', clusterId: () => '', onClusterId: learned.push }).dial(server.address)
+  const link = wsDialer({ linkKind: 'client-replica', clusterId: () => '', onClusterId: learned.push }).dial(
+    server.address,
+  )
   link.send({ kind: 'status', requestId: 1 })
   expect(await learned.next()).toBe('cluster-a')
   expect((await server.clients.next()).message).toEqual({ kind: 'status', requestId: 1 })

@@ -29,16 +29,25 @@ export async function lockDataDir(dir: string, what: string): Promise<DataDirLoc
     const stat = statSync(dir, { bigint: true })
     identity = `coppice-${stat.dev.toString(16)}-${stat.ino.toString(16)}`
   } catch (error) {
-    throw new StartupError('DIRECTORY_UNUSABLE', `data directory ${dir} cannot be used: ${(error as Error).message}`, error)
+    throw new StartupError(
+      'DIRECTORY_UNUSABLE',
+      `data directory ${dir} cannot be used: ${(error as Error).message}`,
+      error,
+    )
   }
   const file = join(dir, LOCK_FILE)
   const lock = process.platform === 'darwin' ? lockFile(file) : await lockSocket(identity)
-  if (lock === undefined) throw new StartupError('DIRECTORY_IN_USE', `data directory ${dir} is in use by ${holderOf(file)}`)
+  if (lock === undefined)
+    throw new StartupError('DIRECTORY_IN_USE', `data directory ${dir} is in use by ${holderOf(file)}`)
   try {
     writeFileSync(file, `${JSON.stringify({ pid: process.pid, what })}\n`)
   } catch (error) {
     lock.release()
-    throw new StartupError('DIRECTORY_UNUSABLE', `data directory ${dir} cannot be written: ${(error as Error).message}`, error)
+    throw new StartupError(
+      'DIRECTORY_UNUSABLE',
+      `data directory ${dir} cannot be written: ${(error as Error).message}`,
+      error,
+    )
   }
   return lock
 }

@@ -51,7 +51,9 @@ class DialedLink<Out extends Message, In extends Message> implements ClientLink<
     const owner: LinkOwner = {
       hello,
       refuse: (theirs) =>
-        theirs.role === role ? undefined : { code: 'WRONG_SERVER', reason: `${address} is a ${theirs.role} server, not a ${role} server` },
+        theirs.role === role
+          ? undefined
+          : { code: 'WRONG_SERVER', reason: `${address} is a ${theirs.role} server, not a ${role} server` },
       onOpen: () => this.onOpen?.(),
       onMessage: (_, message) => this.onMessage?.(message as In),
       onClose: (_, reason, refusal) => this.closed(reason, refusal),

@@ -91,7 +91,8 @@ export class Reassembly {
   private begin(stream: number, frame: Uint8Array): void {
     const total = readU32(frame, NEXT_HEADER_BYTES)
     if (this.byStream.has(stream)) throw new DecodeError(`message ${stream} was begun twice`)
-    if (this.byStream.size >= MAX_STREAMS) throw new DecodeError(`more than ${MAX_STREAMS} messages in fragments at once`)
+    if (this.byStream.size >= MAX_STREAMS)
+      throw new DecodeError(`more than ${MAX_STREAMS} messages in fragments at once`)
     // What is announced is allocated, so it is bounded before anything else.
     if (total > MAX_MESSAGE_BYTES || this.announced + total > 2 * MAX_MESSAGE_BYTES) {
       throw new DecodeError(`message of ${total} bytes is above the limit of ${MAX_MESSAGE_BYTES}`)

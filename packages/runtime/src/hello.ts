@@ -1,6 +1,14 @@
 // The first frame of each end of a link: who it is, and which cluster and group it belongs to (PROTOCOL 0: a message of another
 // cluster is refused, never obeyed). Judged once here, so that no message needs to repeat it.
-import { DecodeError, PROTOCOL_VERSION, type ClusterId, type GroupName, type LinkKind, type NodeId, type StoreId } from '@coppice/protocol'
+import {
+  DecodeError,
+  PROTOCOL_VERSION,
+  type ClusterId,
+  type GroupName,
+  type LinkKind,
+  type NodeId,
+  type StoreId,
+} from '@coppice/protocol'
 import { frameOf, FRAME_HELLO, FRAME_REFUSED } from './framing.js'
 import { nodeText } from './node-bytes.js'
 

@@ -11,12 +11,37 @@ import {
   type Message,
 } from '@coppice/protocol'
 import type { WebSocket } from 'ws'
-import { FIRST_TRANSPORT_KIND, FRAME_FIRST, FRAME_HELLO, FRAME_LAST, FRAME_PING, FRAME_REFUSED, frameOf, Reassembly } from './framing.js'
+import {
+  FIRST_TRANSPORT_KIND,
+  FRAME_FIRST,
+  FRAME_HELLO,
+  FRAME_LAST,
+  FRAME_PING,
+  FRAME_REFUSED,
+  frameOf,
+  Reassembly,
+} from './framing.js'
 import { DEAD_BEATS, joinHeartbeat, leaveHeartbeat, PING_BEATS } from './heartbeat.js'
-import { decodeHello, decodeRefusal, encodeHello, encodeRefusal, linkKindOf, refusalOf, type Hello, type Refusal } from './hello.js'
+import {
+  decodeHello,
+  decodeRefusal,
+  encodeHello,
+  encodeRefusal,
+  linkKindOf,
+  refusalOf,
+  type Hello,
+  type Refusal,
+} from './hello.js'
 import { nodeText, plain } from './node-bytes.js'
 import { SendQueue } from './send-queue.js'
-import { CLOSE_GOING_AWAY, CLOSE_MALFORMED, CLOSE_NORMAL, CLOSE_NOT_BINARY, CLOSE_POLICY, CLOSE_TOO_SLOW } from './socket.js'
+import {
+  CLOSE_GOING_AWAY,
+  CLOSE_MALFORMED,
+  CLOSE_NORMAL,
+  CLOSE_NOT_BINARY,
+  CLOSE_POLICY,
+  CLOSE_TOO_SLOW,
+} from './socket.js'
 
 export interface LinkOwner {
   /** What this end says of itself, read when it is said. */

@@ -28,7 +28,9 @@ export function parseAddress(address: string): { host: string; port: number } {
 export async function listenOn(address: string, onSocket: (ws: WebSocket, socket: Socket) => void): Promise<Listener> {
   const { host, port } = parseAddress(address)
   const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (_, response) => {
-    response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' }).end('Coppice speaks WebSocket here.\n')
+    response
+      .writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' })
+      .end('Coppice speaks WebSocket here.\n')
   })
   const upgrader = new WebSocketServer({ ...SOCKET_LIMITS, server, clientTracking: false, WebSocket: CoppiceSocket })
   upgrader.on('connection', (ws, request) => onSocket(ws, request.socket))

@@ -25,7 +25,12 @@ export interface LmdbTable {
   put(key: Key, value: Uint8Array): void
   remove(key: Key): void
   /** Entries in key order with start ≤ key < end; the values are copies. */
-  range(options?: { start?: Key; end?: Key; reverse?: boolean; limit?: number }): Iterable<{ key: Key; value: Uint8Array }>
+  range(options?: {
+    start?: Key
+    end?: Key
+    reverse?: boolean
+    limit?: number
+  }): Iterable<{ key: Key; value: Uint8Array }>
   keys(options?: { start?: Key; end?: Key; reverse?: boolean; limit?: number }): Iterable<Key>
 }
 
@@ -71,7 +76,8 @@ class LmdbEnvironment implements Lmdb {
         // Writes reach lmdb in one piece from `next`; there is nothing to wait for.
         eventTurnBatching: false,
       } as Parameters<typeof open>[0])
-      for (const name of options.tables) this.tables.set(name, new Table(this.root.openDB({ name, encoding: 'binary' })))
+      for (const name of options.tables)
+        this.tables.set(name, new Table(this.root.openDB({ name, encoding: 'binary' })))
     } catch (error) {
       throw new StartupError('STORE_UNUSABLE', `store ${path} cannot be opened: ${(error as Error).message}`, error)
     }

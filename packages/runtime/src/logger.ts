@@ -39,7 +39,12 @@ const WARNINGS: ReadonlySet<EventName> = new Set<EventName>([
 export function createLogger(options: LoggerOptions): Logger {
   const { id, role, group, level = 'info', write } = options
   const base = { id, role, ...(group === undefined ? {} : { group }), pid: process.pid }
-  const settings = { level, base, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label: string) => ({ level: label }) } }
+  const settings = {
+    level,
+    base,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  }
   const log = pino(settings, write === undefined ? pino.destination({ dest: 2, sync: true }) : { write })
   return {
     event: (name, fields) => log[WARNINGS.has(name) ? 'warn' : 'info']({ event: name, ...plainFields(fields) }),

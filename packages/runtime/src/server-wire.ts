@@ -163,7 +163,8 @@ export class ServerWire<R extends ServerRole> {
   private refuseServer(theirs: Hello): Refusal | undefined {
     if (!isName(theirs.id)) return { code: 'BAD_HELLO', reason: 'a server must say its id' }
     // Two processes under one name; the newcomer must not be taken for this one.
-    if (theirs.id === this.options.id) return { code: 'WRONG_SERVER', reason: `${theirs.id} is the name of this server` }
+    if (theirs.id === this.options.id)
+      return { code: 'WRONG_SERVER', reason: `${theirs.id} is the name of this server` }
     const reason = this.options.refuseStore?.({ id: theirs.id, storeId: theirs.storeId })
     return reason === undefined ? undefined : { code: 'UNKNOWN_STORE', reason }
   }
@@ -193,5 +194,8 @@ function senderOf(link: Link): Sender {
 }
 
 function wrongServer(wanted: NodeId, theirs: Hello): Refusal {
-  return { code: 'WRONG_SERVER', reason: `the address of ${wanted} leads to ${theirs.id === '' ? 'a client' : theirs.id}` }
+  return {
+    code: 'WRONG_SERVER',
+    reason: `the address of ${wanted} leads to ${theirs.id === '' ? 'a client' : theirs.id}`,
+  }
 }

@@ -2,7 +2,13 @@
 export { lockDataDir, type DataDirLock } from './data-dir-lock.js'
 export { openLmdb, type Lmdb, type LmdbOptions, type LmdbTable } from './lmdb.js'
 export { createLogger, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js'
-export { NodeDriver, type DrivenCore, type DriverWire, type NodeDriverOptions, type OtherEffect } from './node-driver.js'
+export {
+  NodeDriver,
+  type DrivenCore,
+  type DriverWire,
+  type NodeDriverOptions,
+  type OtherEffect,
+} from './node-driver.js'
 export { onShutdownSignals, type ShutdownOptions } from './shutdown.js'
 export { StartupError, type StartupProblem } from './startup-error.js'
 export type { ServerRole, ServerWireOptions, WireHandlers, WireMessages } from './wire-types.js'

@@ -12,7 +12,10 @@ const EXIT_FAILED = 1
 const EXIT_INTERRUPTED = 130
 
 /** Runs `stop` at the first signal and exits 0 when it is done, 1 when it fails or is late. The answer takes the handlers off. */
-export function onShutdownSignals(stop: (signal: NodeJS.Signals) => Promise<void>, options: ShutdownOptions = {}): () => void {
+export function onShutdownSignals(
+  stop: (signal: NodeJS.Signals) => Promise<void>,
+  options: ShutdownOptions = {},
+): () => void {
   const { deadlineMs = DEADLINE_MS, exit = (code) => process.exit(code) } = options
   let stopping = false
   const onSignal = (signal: NodeJS.Signals): void => {

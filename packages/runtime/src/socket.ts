@@ -30,7 +30,12 @@ function shortReason(reason: string | Buffer): Buffer {
   const bytes = Buffer.from(reason as string)
   if (bytes.length <= MAX_REASON_BYTES) return bytes
   // A cut inside a character would not be UTF-8; the replacement character of toString shows such a cut, so it goes too.
-  return Buffer.from(bytes.subarray(0, MAX_REASON_BYTES - 3).toString().replace(/\uFFFD+$/, ''))
+  return Buffer.from(
+    bytes
+      .subarray(0, MAX_REASON_BYTES - 3)
+      .toString()
+      .replace(/\uFFFD+$/, ''),
+  )
 }
 
 /** Receiver-side limits and costs, the same at both ends. */

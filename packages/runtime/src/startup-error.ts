@@ -1,6 +1,7 @@
 // What keeps a server from starting and is not a defect: the command prints the message without a stack.
 
-export type StartupProblem = 'PORT_TAKEN' | 'ADDRESS_UNUSABLE' | 'DIRECTORY_IN_USE' | 'DIRECTORY_UNUSABLE' | 'STORE_UNUSABLE'
+export type StartupProblem =
+  'PORT_TAKEN' | 'ADDRESS_UNUSABLE' | 'DIRECTORY_IN_USE' | 'DIRECTORY_UNUSABLE' | 'STORE_UNUSABLE'
 
 export class StartupError extends Error {
   override readonly name = 'StartupError'

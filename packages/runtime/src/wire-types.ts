@@ -20,7 +20,12 @@ import type { Logger } from './logger.js'
 /** The messages of a server's role: what it hears from servers and clients, and what it says to them. */
 export interface WireMessages {
   readonly config: { hears: ToConfigServer; says: FromConfigServer; client: ClientToConfig; answer: ConfigToClient }
-  readonly replica: { hears: ToReplicaServer; says: FromReplicaServer; client: ClientToReplica; answer: ReplicaToClient }
+  readonly replica: {
+    hears: ToReplicaServer
+    says: FromReplicaServer
+    client: ClientToReplica
+    answer: ReplicaToClient
+  }
 }
 export type ServerRole = keyof WireMessages
 
