@@ -1,0 +1,33 @@
+// The errors of calls: code, outcome and all that PRODUCT promises on each of them, in words that name what happened.
+import { CoppiceError } from '@coppice/protocol'
+import type { ClerkId, Epoch, ErrorCode, Outcome } from '@coppice/protocol'
+import type { Call } from './call.js'
+
+export interface FailureDetails {
+  readonly outcome: Outcome
+  readonly epoch: Epoch | undefined
+  readonly clerkId?: ClerkId | undefined
+  readonly cause?: unknown
+}
+
+/** Codes of conditions that pass: the same call may succeed later. */
+const PASSING: ReadonlySet<ErrorCode> = new Set(['TIMEOUT', 'UNAVAILABLE', 'OVERLOADED', 'SESSION_EXPIRED'])
+
+/** An error for `call`. Retryable only if the operation certainly had no effect: else a retry could be a second one. */
+export function failure(call: Call, code: ErrorCode, message: string, details: FailureDetails): CoppiceError {
+  return new CoppiceError(message, {
+    code,
+    outcome: details.outcome,
+    retryable: PASSING.has(code) && details.outcome === 'not-applied',
+    attempts: call.attempts,
+    epoch: details.epoch,
+    clerkId: details.clerkId === 0 ? undefined : details.clerkId,
+    requestId: call.id === 0 ? undefined : call.id,
+    cause: details.cause,
+  })
+}
+
+/** An error for a call that was refused before it began. */
+export function refusedCall(code: ErrorCode, message: string, cause?: unknown): CoppiceError {
+  return new CoppiceError(message, { code, outcome: 'not-applied', cause })
+}

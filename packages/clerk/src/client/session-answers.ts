@@ -1,0 +1,272 @@
+// What servers answer to a session, case by case as in PROTOCOL 6: replies, registration, refusals, silence, expiry.
+import { DecodeError, REPLY_FORGOTTEN, REPLY_OK, REPLY_SKIPPED, Reader } from '@coppice/protocol'
+import type { Millis, RefusedMessage, RegisteredMessage, RepliesMessage, RequestId } from '@coppice/protocol'
+import { backoffMs } from './backoff.js'
+import type { Call } from './call.js'
+import { failure } from './failures.js'
+import type { Resolution } from './api.js'
+import type { Member } from './members.js'
+import { copyOut } from './run-builder.js'
+import type { Session } from './session.js'
+
+const OVERLOAD_BASE_MS = 5
+const OVERLOAD_MAX_MS = 500
+/** The same gap in the order is answered by a resend this often at the most, ms. */
+const RESEND_GAP_MS = 50
+/** PROTOCOL 6: out of contact for this part of the TTL, a clerk counts as expired. */
+const CONTACT_PART = 0.8
+const MAX_SILENCE_DOUBLINGS = 3
+
+export class SessionAnswers {
+  readonly #session: Session
+  readonly #silenceMs: number
+  #overloads = 0
+  /** Silences in a row, without any progress between them. */
+  #silences = 0
+  #queuedBytes = 0
+  #resentFrom: RequestId = 0
+  #resentAt: Millis = -Infinity
+  #cancelRecheck: (() => void) | undefined = undefined
+
+  constructor(session: Session, silenceMs: number) {
+    this.#session = session
+    this.#silenceMs = silenceMs
+  }
+
+  onRegistered(member: Member, message: RegisteredMessage): void {
+    const session = this.#session
+    if (session.clerkId !== 0 || !sameBytes(message.nonce, session.nonce)) return
+    session.clerkId = message.clerkId
+    session.registering = false
+    this.#progress(member)
+    session.ports.schedule()
+  }
+
+  onReplies(member: Member, message: RepliesMessage): void {
+    const session = this.#session
+    const { replies } = message
+    this.#progress(member)
+    const r = new Reader(replies.buffer, replies.start, replies.end)
+    for (let i = 0; i < message.count; i++) {
+      const status = r.u8()
+      const n = r.u32()
+      const at = r.skip(n)
+      const call = session.window.get(message.firstRequestId + i)
+      // Answered before: a repeated reply tells nothing new.
+      if (call !== undefined) this.#complete(call, status, replies.buffer, at, n)
+    }
+    r.finish()
+    if (session.queue.size > 0) session.ports.schedule()
+  }
+
+  onRefused(member: Member, message: RefusedMessage): void {
+    const session = this.#session
+    // From a link left behind: what was sent there has been sent again elsewhere.
+    if (member.link !== session.link) return
+    if (message.of === 'register') {
+      if (session.clerkId !== 0 || !session.registering) return
+      session.registering = false
+    }
+    session.progressAt = session.ports.clock.now()
+    session.lastRefusal = message.reason
+    switch (message.reason) {
+      case 'moved':
+      case 'behind':
+        session.rewind(0)
+        session.ports.routing.onNotPrimary(member, message.primary)
+        return
+      case 'outOfOrder':
+        this.#onOutOfOrder(member, message)
+        return
+      case 'sessionExpired':
+        if (session.clerkId === message.clerkId) this.#expire(message.firstId, 'the cluster has removed this session')
+        return
+      case 'overloaded':
+      case 'window':
+      case 'retry':
+        this.#onOverloaded(message)
+        return
+      case 'stale':
+        this.#onStale(message)
+        return
+      case 'invalid':
+      case 'tooLarge':
+        this.#onInvalid(message)
+        return
+    }
+  }
+
+  /** Looks for silence and for the end of the session's life; called a few times per silenceMs. */
+  tick(now: Millis): void {
+    const session = this.#session
+    const { routing } = session.ports
+    const ttlMs = routing.configuration?.params.clerkTtlMs ?? Infinity
+    if (session.clerkId !== 0 && session.window.size > 0 && now - session.contactAt > ttlMs * CONTACT_PART) {
+      this.#expire(0, 'out of contact for so long that the cluster may have removed this session')
+      return
+    }
+    const member = routing.primary()
+    if (member === undefined || member.link !== session.link || !session.owed) return
+    const queuedBytes = member.link?.queuedBytes ?? 0
+    if (queuedBytes !== this.#queuedBytes) {
+      // A large operation that is still leaving is progress.
+      this.#queuedBytes = queuedBytes
+      session.progressAt = now
+      return
+    }
+    if (now - session.progressAt < this.#silenceMs * 2 ** Math.min(this.#silences, MAX_SILENCE_DOUBLINGS)) return
+    this.#silences++
+    session.progressAt = now
+    session.registering = false
+    // The first time the requests are repeated on the same link, unless they are large; the second time the link is given up.
+    if (this.#silences === 1 && !session.limits.bulk) session.rewind(0)
+    routing.onSilent(member, this.#silences % 2 === 0)
+    session.ports.schedule()
+  }
+
+  close(): void {
+    this.#cancelRecheck?.()
+    this.#cancelRecheck = undefined
+  }
+
+  #progress(member: Member): void {
+    const session = this.#session
+    const now = session.ports.clock.now()
+    session.contactAt = now
+    session.progressAt = now
+    session.lastRefusal = ''
+    this.#overloads = 0
+    this.#silences = 0
+    session.ports.routing.onProgress(member)
+  }
+
+  #complete(call: Call, status: number, buffer: Uint8Array, at: number, n: number): void {
+    const session = this.#session
+    const { calls, fates } = session.ports
+    const abandoned = call.settled
+    // A malformed status must be seen before anything is changed.
+    const outcome = fateOf(status)
+    session.window.complete(call)
+    if (status === REPLY_OK) {
+      const reply = abandoned || call.waiters !== undefined ? copyOut(buffer, at, n) : undefined
+      if (!abandoned) calls.succeed(call, copyOut(buffer, at, n))
+      if (reply !== undefined) fates.settle(session.clerkId, call, { outcome: 'applied', reply }, abandoned)
+      return
+    }
+    const resolution: Resolution = { outcome }
+    if (!abandoned) {
+      const applied = outcome === 'applied'
+      const message = applied
+        ? 'applied, but its reply was too large to be kept for a repetition of the request'
+        : 'skipped although its user still waits'
+      const details = { outcome, epoch: this.#epoch, clerkId: session.clerkId }
+      calls.fail(call, failure(call, applied ? 'TOO_LARGE' : 'INTERNAL', message, details))
+    }
+    fates.settle(session.clerkId, call, resolution, abandoned)
+  }
+
+  // A frame before this one is missing at the primary.
+  #onOutOfOrder(member: Member, message: RefusedMessage): void {
+    const session = this.#session
+    const { expected } = message
+    if (expected < session.window.firstIncomplete) {
+      // It wants what was answered long ago: a replica that is behind.
+      session.rewind(0)
+      session.ports.routing.onNotPrimary(member, message.primary)
+      return
+    }
+    // Rewound already, and not sent yet.
+    if (session.cursor <= expected) return
+    const now = session.ports.clock.now()
+    if (expected !== this.#resentFrom || now - this.#resentAt >= RESEND_GAP_MS) {
+      this.#resentFrom = expected
+      this.#resentAt = now
+      session.rewind(expected)
+      return
+    }
+    // Most likely the refusal of a frame that left before the resend did. If not, the gap is still there a little later.
+    this.#cancelRecheck ??= session.ports.clock.after(RESEND_GAP_MS, () => {
+      this.#cancelRecheck = undefined
+      if (session.window.get(expected) !== undefined) session.rewind(expected)
+    })
+  }
+
+  #onOverloaded(message: RefusedMessage): void {
+    const session = this.#session
+    if (message.of !== 'register') this.#noteRefusedFrom(message)
+    const { random } = session.ports
+    session.pause(backoffMs(this.#overloads++, OVERLOAD_BASE_MS, OVERLOAD_MAX_MS, random))
+    session.rewind(message.of === 'register' ? 0 : message.firstId)
+  }
+
+  // If the first refused request was never sent before, neither it nor any later one can have been executed.
+  #noteRefusedFrom(message: RefusedMessage): void {
+    const session = this.#session
+    const first = session.window.get(message.firstId)
+    if (first?.attempts === 1) session.refusedFrom = Math.min(session.refusedFrom, message.firstId)
+  }
+
+  // The cluster holds these for complete because this clerk said so; then they are complete here, or it is not our doing.
+  #onStale(message: RefusedMessage): void {
+    const session = this.#session
+    for (let id = message.firstId; id < message.firstId + message.count; id++) {
+      const call = session.window.get(id)
+      if (call === undefined) continue
+      this.#fate(call, 'unknown', 'INTERNAL', 'the cluster holds this request for complete')
+    }
+  }
+
+  // Its bytes can never enter the log. It keeps its id, which a Skip will fill; what was sent behind it is sent again.
+  #onInvalid(message: RefusedMessage): void {
+    const session = this.#session
+    const call = session.window.get(message.firstId)
+    if (call !== undefined && !call.settled) {
+      session.window.abandon(call)
+      const code = message.reason === 'invalid' ? 'INVALID_ARGUMENT' : 'TOO_LARGE'
+      const details = { outcome: 'not-applied' as const, epoch: this.#epoch, clerkId: session.clerkId }
+      session.ports.calls.fail(call, failure(call, code, message.message, details))
+    }
+    session.lastRefusal = ''
+    session.rewind(message.firstId)
+  }
+
+  /** The session is gone: nothing of it is ever sent again. `firstRefused` is 0 when no refusal told so. */
+  #expire(firstRefused: RequestId, why: string): void {
+    const session = this.#session
+    const { clerkId } = session
+    const clean = firstRefused > 0 && session.window.get(firstRefused)?.attempts === 1
+    const { calls, fates } = session.ports
+    for (const call of session.renew()) {
+      const never = call.attempts === 0 || (clean && call.id >= firstRefused && call.attempts === 1)
+      const outcome = never ? 'not-applied' : 'unknown'
+      const abandoned = call.settled
+      calls.fail(call, failure(call, 'SESSION_EXPIRED', why, { outcome, epoch: this.#epoch, clerkId }))
+      fates.settle(clerkId, call, { outcome }, abandoned)
+    }
+  }
+
+  #fate(call: Call, outcome: 'unknown', code: 'INTERNAL', why: string): void {
+    const session = this.#session
+    const abandoned = call.settled
+    session.window.complete(call)
+    const details = { outcome, epoch: this.#epoch, clerkId: session.clerkId }
+    session.ports.calls.fail(call, failure(call, code, why, details))
+    session.ports.fates.settle(session.clerkId, call, { outcome }, abandoned)
+  }
+
+  get #epoch(): number | undefined {
+    return this.#session.ports.routing.configuration?.epoch
+  }
+}
+
+function fateOf(status: number): 'applied' | 'not-applied' {
+  if (status === REPLY_OK || status === REPLY_FORGOTTEN) return 'applied'
+  if (status === REPLY_SKIPPED) return 'not-applied'
+  throw new DecodeError(`unknown reply status ${status}`)
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
