@@ -1,12 +1,15 @@
 // Stores in temporary directories, and records for them.
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { RECORD_HEADER_BYTES, RUN_BARRIER, sealRecord, type Index } from '@coppice/protocol'
+import type { Readable } from 'node:stream'
+import type { Index } from '@coppice/protocol'
 import type { DiskWrite, SnapshotHeader } from '@coppice/replica'
 import { openReplicaStore, type LmdbStore, type RecoveryProgress } from '@coppice/replica/server'
-import { nodeBytes } from '@coppice/runtime'
 import { afterEach } from 'vitest'
+
+export { recordOf } from './records.js'
 
 const cleanups: (() => Promise<void> | void)[] = []
 
@@ -22,14 +25,6 @@ export function freshDir(): string {
   const dir = mkdtempSync(join(tmpdir(), 'coppice-store-'))
   onCleanup(() => rmSync(dir, { recursive: true, force: true }))
   return dir
-}
-
-/** A record of `entries` entries; `fill` makes its payload findable in the file. */
-export function recordOf(firstIndex: Index, entries = 1, payload = 8, fill = 0x5a): Extract<DiskWrite, { kind: 'record' }> {
-  const bytes = new Uint8Array(RECORD_HEADER_BYTES + payload).fill(fill, RECORD_HEADER_BYTES)
-  bytes[RECORD_HEADER_BYTES] = RUN_BARRIER
-  sealRecord(bytes, { epoch: 1, firstIndex, entries, elapsedMs: 0 }, nodeBytes.crc32)
-  return { kind: 'record', firstIndex, entries, bytes }
 }
 
 export function chunkOf(snapshotId: string, chunk: number, bytes: Uint8Array): DiskWrite {
@@ -106,4 +101,14 @@ export async function openStore(dir: string, id = 'r1', group = 'main', clusterI
 export async function reopen(t: TestStore, dir: string): Promise<TestStore> {
   await t.store.close()
   return openStore(dir)
+}
+
+/** Starts writer.ts on `dir` in a process of its own, which is killed at the end of the test. */
+export function startWriter(dir: string): ChildProcessByStdio<null, Readable, null> {
+  const here = import.meta.dirname
+  const child = spawn(process.execPath, [join(here, 'run-typescript.mjs'), join(here, 'writer.ts'), dir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onCleanup(() => void child.kill('SIGKILL'))
+  return child
 }

@@ -6,6 +6,7 @@ import type { ClusterId, GroupName, NodeId } from '@coppice/protocol'
 import { randomId } from '@coppice/runtime'
 import { lockDataDir, openLmdb, StartupError } from '@coppice/runtime/server'
 import { formatMeta } from '../core/meta.js'
+import { checkLmdbHeader } from './lmdb-header.js'
 import { LmdbStore } from './lmdb-store.js'
 import { FRESH_MANIFEST } from './manifest.js'
 import { damaged, needMark, putMark, readMark, STORE_FORMAT, STORE_KIND } from './store-marks.js'
@@ -27,6 +28,7 @@ export async function openReplicaStore(dataDir: string, identity: StoreIdentity)
   let store: LmdbStore | undefined
   try {
     refuseOtherStores(dataDir)
+    checkLmdbHeader(path)
     const lmdb = openLmdb(path, { tables: TABLES, onFailure: (reason) => store?.fail(`${path}: ${reason}`) })
     const tables = tablesOf(lmdb, path)
     try {

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest'
+import { chunkOf, freshDir, headerOf, openStore, recordOf, reopen } from './support.js'
+
+const pieces = (n: number, fill: number): Uint8Array[] => Array.from({ length: n }, (_, i) => new Uint8Array(1_000 + i).fill(fill))
+
+test('snapshotCommit_isTheOneRecovered_othersAreDropped', async () => {
+  const dir = freshDir()
+  let t = await openStore(dir)
+  const a = pieces(3, 1)
+  const b = pieces(2, 2)
+  void t.write(recordOf(1, 9))
+  a.forEach((bytes, i) => void t.write(chunkOf('a', i, bytes)))
+  void t.write(chunkOf('b', 0, b[0]!))
+  await t.write({ kind: 'snapshotCommit', header: headerOf('a', 10, a) })
+  expect((await t.recovered()).chunks).toEqual(a.map((bytes, i) => ['a', i, bytes]))
+  // 'b' was dropped with the commit of 'a': it begins anew.
+  await t.write(chunkOf('b', 0, b[0]!), chunkOf('b', 1, b[1]!), { kind: 'snapshotCommit', header: headerOf('b', 10, b) })
+  t = await reopen(t, dir)
+  expect((await t.recovered()).chunks).toEqual(b.map((bytes, i) => ['b', i, bytes]))
+  expect(await t.store.readSnapshot('a', 0)).toEqual({ header: undefined, bytes: undefined })
+  expect((await t.store.readSnapshot('', 1)).bytes).toEqual(b[1])
+  expect((await t.store.readSnapshot('b', 2)).bytes).toBeUndefined()
+})
+
+test('snapshotCommit_withAMissingPiece_stopsTheStore', async () => {
+  const t = await openStore(freshDir())
+  const a = pieces(2, 1)
+  await t.write(chunkOf('a', 1, a[1]!))
+  void t.write({ kind: 'snapshotCommit', header: headerOf('a', 1, a) })
+  await expect.poll(() => t.failures).toHaveLength(1)
+  expect(t.failures[0]).toContain('snapshot a has piece 0 of 2')
+})
+
+test('snapshot_unfinishedAcrossReopen_isContinued', async () => {
+  const dir = freshDir()
+  let t = await openStore(dir)
+  const a = pieces(3, 1)
+  await t.write(chunkOf('a', 0, a[0]!), chunkOf('a', 1, a[1]!))
+  t = await reopen(t, dir)
+  await t.write(chunkOf('a', 2, a[2]!), { kind: 'snapshotCommit', header: headerOf('a', 1, a) })
+  expect((await t.recovered()).chunks.length).toBe(3)
+})
+
+test('fullCheckpoint_inOneEffect_replacesStateAndLog', async () => {
+  const dir = freshDir()
+  let t = await openStore(dir)
+  for (let i = 1; i <= 20; i++) void t.write(recordOf(i))
+  const a = pieces(2, 7)
+  a.forEach((bytes, i) => void t.write(chunkOf('x', i, bytes)))
+  const lineage = [[0, 0] as const, [3, 400] as const]
+  await t.write(
+    { kind: 'snapshotCommit', header: headerOf('x', 500, a) },
+    { kind: 'cutSuffix', from: 0 },
+    { kind: 'meta', meta: { ...t.store.meta, lineage, sealedFor: 9 } },
+  )
+  t = await reopen(t, dir)
+  expect((await t.recovered()).records).toEqual([])
+  expect(t.store.meta).toMatchObject({ lineage, sealedFor: 9 })
+  await t.write(recordOf(500, 4))
+  t = await reopen(t, dir)
+  expect(await t.indexes()).toEqual([500])
+})
+
+test('snapshotDrop_forgetsOnlyTheUnfinishedOne', async () => {
+  const dir = freshDir()
+  let t = await openStore(dir)
+  const a = pieces(1, 1)
+  await t.write(chunkOf('a', 0, a[0]!), { kind: 'snapshotCommit', header: headerOf('a', 1, a) })
+  await t.write(chunkOf('b', 0, a[0]!))
+  await t.write({ kind: 'snapshotDrop', snapshotId: 'b' }, { kind: 'snapshotDrop', snapshotId: 'a' })
+  t = await reopen(t, dir)
+  expect((await t.recovered()).chunks.map(([id]) => id)).toEqual(['a'])
+})
