@@ -1,1 +1,3 @@
-export {}
+export { startConfigServer } from './shell/config-host.js'
+export type { ConfigServerStopped, RunningConfigServer, StartConfigServerOptions } from './shell/options.js'
+export { openRegisterStore, type RegisterStore } from './shell/register-store.js'

@@ -1,0 +1,128 @@
+// One config server in this process: store, core, wire and driver tied together. Nothing here knows the protocol: the core decides, this
+// executes.
+import { readFileSync } from 'node:fs'
+import { DEFAULT_ELECTION, DEFAULT_GROUP, DEFAULT_PARAMS, paramsProblem } from '@coppice/protocol'
+import { randomId, randomSeed, systemClock } from '@coppice/runtime'
+import { NodeDriver, ServerWire } from '@coppice/runtime/server'
+import { ConfigNode } from '../core/config-node.js'
+import type { ConfigEffect, ConfigInput, ConfigOptions } from '../core/io.js'
+import { DEFAULT_WANTED, optionsProblem } from './options.js'
+import type { ConfigServerStopped, RunningConfigServer, StartConfigServerOptions } from './options.js'
+import { openRegisterStore } from './register-store.js'
+import type { RegisterStore } from './register-store.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** Resolves when the server listens and takes part. Rejects with a StartupError that says why it cannot. */
+export async function startConfigServer(options: StartConfigServerOptions): Promise<RunningConfigServer> {
+  const params = { ...DEFAULT_PARAMS, ...options.params }
+  const problem = optionsProblem(options) ?? paramsProblem(params)
+  if (problem !== undefined) throw new RangeError(problem)
+  let host: ConfigHost | undefined
+  const store = await openRegisterStore(options.dataDir, options.id, (reason) => host?.halt(reason))
+  host = new ConfigHost(options, store)
+  try {
+    await host.start()
+  } catch (error) {
+    await host.end()
+    throw error
+  }
+  const { address, stopped } = host
+  return { address, stopped, stop: () => host.stop() }
+}
+
+class ConfigHost {
+  readonly stopped: Promise<ConfigServerStopped>
+  address = ''
+  private readonly options: StartConfigServerOptions
+  private readonly store: RegisterStore
+  private readonly wire: ServerWire<'config'>
+  private core: ConfigNode | undefined
+  private driver: NodeDriver<ConfigInput, ConfigEffect> | undefined
+  private ending: Promise<void> | undefined
+  private settle!: (how: ConfigServerStopped) => void
+
+  constructor(options: StartConfigServerOptions, store: RegisterStore) {
+    this.options = options
+    this.store = store
+    this.stopped = new Promise((resolve) => (this.settle = resolve))
+    this.wire = new ServerWire({
+      role: 'config',
+      id: options.id,
+      storeId: store.recovered.storeId,
+      group: DEFAULT_GROUP,
+      listen: options.listen,
+      // Known from the disk before the core is made; later the core may learn it.
+      clusterId: () => this.core?.view.clusterId ?? store.recovered.accepted[0]?.value.clusterId ?? '',
+      handlers: {
+        onMessage: (from, message) => this.driver?.input({ kind: 'message', from, message }),
+        onClient: (connection, message) => this.driver?.input({ kind: 'client', connection, message }),
+        onClientGone: (connection) => this.driver?.input({ kind: 'clientGone', connection }),
+      },
+      logger: options.logger,
+    })
+  }
+
+  async start(): Promise<void> {
+    this.address = await this.wire.listen()
+    const core = new ConfigNode(this.coreOptions(), this.store.recovered, systemClock.now())
+    this.core = core
+    this.driver = new NodeDriver<ConfigInput, ConfigEffect>({
+      core,
+      clock: systemClock,
+      wire: this.wire,
+      write: (_token, writes, durable) => this.store.write(writes, durable),
+      other: () => undefined,
+      onHalt: (reason) => this.halt(reason),
+      onEvent: (name, fields) => this.options.logger.event(name, fields),
+      health: (sleptMs) => (sleptMs > 0 ? { kind: 'slept', sleptMs } : undefined),
+    })
+    const { dataDir } = this.options
+    this.options.logger.event('started', { address: this.advertised, version, dataDir, storeId: this.store.recovered.storeId })
+  }
+
+  async stop(): Promise<void> {
+    if (this.ending === undefined) this.options.logger.event('stopping', {})
+    await this.end()
+    this.settle({ exitCode: 0, reason: 'stopped' })
+  }
+
+  end(): Promise<void> {
+    return (this.ending ??= this.endOnce())
+  }
+
+  /** Never limps on. Does not wait for the store: its disk may be what does not answer. */
+  halt(reason: string): void {
+    if (this.ending !== undefined) return
+    this.options.logger.error(reason)
+    this.settle({ exitCode: 1, reason })
+    this.end().catch((error: unknown) => this.options.logger.error(`closing failed: ${String(error)}`))
+  }
+
+  private async endOnce(): Promise<void> {
+    this.driver?.stop()
+    await this.wire.close()
+    await this.store.close()
+  }
+
+  private get advertised(): string {
+    const { advertise, peers, id } = this.options
+    return advertise ?? peers.find((p) => p.id === id)?.address ?? this.address
+  }
+
+  private coreOptions(): ConfigOptions {
+    const { id, peers, wanted = DEFAULT_WANTED, params, election } = this.options
+    return {
+      id,
+      address: this.advertised,
+      peers,
+      election: { ...DEFAULT_ELECTION, ...election },
+      wanted,
+      params: { ...DEFAULT_PARAMS, ...params },
+      newClusterId: randomId(),
+      pid: process.pid,
+      version,
+      seed: randomSeed(),
+    }
+  }
+}

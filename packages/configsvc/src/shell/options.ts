@@ -1,0 +1,50 @@
+// What a host says when it starts a config server, and what it gets back.
+import type { ElectionParams, NodeId, Params } from '@coppice/protocol'
+import type { Logger } from '@coppice/runtime/server'
+
+export interface StartConfigServerOptions {
+  /** Directory of this server's register; made and formatted when it is missing or empty. */
+  readonly dataDir: string
+  readonly id: NodeId
+  /** host:port to listen on; port 0 takes a free one. */
+  readonly listen: string
+  /** host:port under which others reach it; default: its address in `peers`, else what it listens on. */
+  readonly advertise?: string
+  /** All config servers of the cluster, this one included: 1, 3 or 5. */
+  readonly peers: readonly { readonly id: NodeId; readonly address: string }[]
+  /** For groups formed while this server leads: members wanted, and timing; the rest of `params` is the defaults. */
+  readonly wanted?: number
+  readonly params?: Partial<Params>
+  /** The same on every config server. */
+  readonly election?: Partial<ElectionParams>
+  readonly logger: Logger
+}
+
+/** Why a config server is no longer running. A host that owns its process exits with `exitCode`. */
+export interface ConfigServerStopped {
+  readonly exitCode: 0 | 1
+  readonly reason: string
+}
+
+export interface RunningConfigServer {
+  /** host:port it listens on. */
+  readonly address: string
+  /** Orderly end: nothing new is taken, queued writes become durable, the store is closed. */
+  stop(): Promise<void>
+  /** Settles once, after `stop` or after a halt; a halt does not wait for a disk that may never answer. */
+  readonly stopped: Promise<ConfigServerStopped>
+}
+
+/** What is wrong with the options, naming the field; undefined when a server may start. */
+export function optionsProblem(o: StartConfigServerOptions): string | undefined {
+  const ids = o.peers.map((p) => p.id)
+  if (![1, 3, 5].includes(ids.length)) return `peers: a cluster has 1, 3 or 5 config servers, not ${ids.length}`
+  const twice = ids.find((id, i) => ids.indexOf(id) !== i)
+  if (twice !== undefined) return `peers: ${twice} is named twice`
+  if (!ids.includes(o.id)) return `peers: ${o.id} itself is missing among ${ids.join(', ')}`
+  const { wanted = DEFAULT_WANTED } = o
+  if (!Number.isInteger(wanted) || wanted < 1 || wanted > 15) return `wanted: ${wanted} is not between 1 and 15`
+  return undefined
+}
+
+export const DEFAULT_WANTED = 3
