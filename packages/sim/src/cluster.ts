@@ -34,7 +34,8 @@ export class Cluster {
   readonly replicas: ReplicaHost[] = []
   readonly answerBoundMs = ANSWER_BOUND_MS
   readonly events = new Map<string, number>()
-  /** Event names with a field that tells them apart, for coverage. */
+  /** Set by stories that act on what cores report. */
+  onEvent: ((node: NodeId, name: string, fields: Readonly<Record<string, unknown>>) => void) | undefined
   workload: Workload | undefined
   crashes = 0
   adminAnswers = 0
@@ -71,7 +72,8 @@ export class Cluster {
   /** The config server that leads, the newest if two believe so. */
   get leader(): ConfigHost | undefined {
     const leaders = this.configs.filter((c) => c.view?.isLeader === true)
-    return leaders.sort((a, b) => b.view!.ballot.round - a.view!.ballot.round)[0]
+    const round = (c: ConfigHost): number => c.view?.ballot?.round ?? 0
+    return leaders.sort((a, b) => round(b) - round(a))[0]
   }
 
   /** A rate within ±ρ, or close to 1. */
@@ -105,7 +107,11 @@ export class Cluster {
         answered = true
         link.close()
         if (answer.result !== null) this.adminAnswers++
-        else again(this.configs.find((c) => c.id === answer.leader), triesLeft)
+        else
+          again(
+            this.configs.find((c) => c.id === answer.leader),
+            triesLeft,
+          )
       }
       link.onClose = () => {
         if (!answered) again(undefined, triesLeft)
@@ -168,7 +174,8 @@ export class Cluster {
     for (const host of this.hosts) this.network.nodes.set(host.id, host)
   }
 
-  #event(_node: NodeId, name: string, fields: Readonly<Record<string, unknown>>): void {
+  #event(node: NodeId, name: string, fields: Readonly<Record<string, unknown>>): void {
+    this.onEvent?.(node, name, fields)
     this.events.set(name, (this.events.get(name) ?? 0) + 1)
     const how = fields['how'] ?? fields['cause']
     if (typeof how === 'string') {

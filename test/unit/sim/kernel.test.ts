@@ -7,7 +7,14 @@ import { setTraps } from '../../../packages/sim/src/kernel/traps.js'
 
 describe('prng', () => {
   test('next_same_seed_same_numbers_other_seed_others', () => {
-    const draw = (seed: number) => Array.from({ length: 50 }, ((r) => () => r.next())(new Prng(seed)))
+    const draw = (seed: number) =>
+      Array.from(
+        { length: 50 },
+        (
+          (r) => () =>
+            r.next()
+        )(new Prng(seed)),
+      )
     expect(draw(7)).toEqual(draw(7))
     expect(draw(7)).not.toEqual(draw(8))
     expect(draw(7)).not.toEqual(draw(7 + 2 ** 32))

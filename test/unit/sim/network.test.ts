@@ -114,7 +114,9 @@ test('pack_passes_by_value_in_every_mode', async () => {
     record.fill(9)
     await run(n.kernel)
     expect([...(n.b.heard[0]!.message as { record: Uint8Array }).record]).toEqual([1, 2, 3])
-    const refused = { kind: 'fetchRefused', group: 'main', token: 1, reason: 'compacted' } as { kind: 'fetchRefused' } & Message
+    const refused = { kind: 'fetchRefused', group: 'main', token: 1, reason: 'compacted' } as {
+      kind: 'fetchRefused'
+    } & Message
     n.network.send(n.a, 'b', refused)
     if (passMode === 'freeze') expect(() => ((refused as { token: number }).token = 2)).toThrow(TypeError)
     await run(n.kernel)

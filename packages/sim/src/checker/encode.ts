@@ -61,7 +61,19 @@ export function encode(all: readonly Operation[]): Encoded {
     calls[i] = operation.invoked
     returns[i] = operation.completed
   })
-  return { operations, states, n, kind, a, b, texts, calls, returns, events: order(calls, returns), hasDiffers: kind.includes(DIFFERS) }
+  return {
+    operations,
+    states,
+    n,
+    kind,
+    a,
+    b,
+    texts,
+    calls,
+    returns,
+    events: order(calls, returns),
+    hasDiffers: kind.includes(DIFFERS),
+  }
 }
 
 function sameEnds(value: Json): boolean {

@@ -7,8 +7,8 @@ import type { Budget } from './search.js'
 import type { Operation } from './history.js'
 import type { Json } from './json.js'
 
-/** Checks of parts that the search for a smaller one may cost. */
-const MAX_CHECKS = 400
+/** Operations that may be checked, again and again, in the search for a smaller part. */
+const MAX_WORK = 1_500_000
 /** Operations listed one by one. */
 const MAX_LISTED = 24
 
@@ -20,10 +20,11 @@ export function explain(
   refuted: Extract<KeyResult, { verdict: 'illegal' }>,
   budget: Budget,
 ): { part: readonly Operation[]; message: string } {
-  let checks = 0
+  let work = 0
   const contradicts: Contradicts = (part) => {
+    work += part.length + 100
     let slices = 64
-    return checks++ < MAX_CHECKS && budget() && checkKey(part, () => --slices > 0 && budget()).verdict === 'illegal'
+    return work < MAX_WORK && budget() && checkKey(part, () => --slices > 0 && budget()).verdict === 'illegal'
   }
   const { among } = refuted
   const start = among.length > 0 && contradicts(among) ? among : earliestPrefix(own, refuted.notBefore, contradicts)
@@ -36,7 +37,12 @@ function earliestPrefix(own: readonly Operation[], notBefore: number, contradict
   const ends = own.map(({ completed }) => completed).filter((end) => end >= notBefore && end !== Infinity)
   ends.sort((x, y) => x - y)
   let low = 0
-  let high = ends.length - 1
+  let high = Math.min(15, ends.length - 1)
+  // The contradiction is seldom far from where the search stood.
+  while (high < ends.length - 1 && !contradicts(prefix(own, ends[high]!))) {
+    low = high + 1
+    high = Math.min(high * 4, ends.length - 1)
+  }
   while (low < high) {
     const middle = (low + high) >>> 1
     if (contradicts(prefix(own, ends[middle]!))) high = middle
@@ -80,7 +86,9 @@ function removable(gone: readonly Operation[], rest: readonly Operation[]): bool
     if (f === 'read' && outcome === 'ok') asked.add(canonical(value))
     if (f === 'cas') asked.add(canonical((value as readonly Json[])[0]))
   }
-  return mutations.every(({ f, value }) => f !== 'append' && !asked.has(canonical(f === 'cas' ? (value as readonly Json[])[1] : value)))
+  return mutations.every(
+    ({ f, value }) => f !== 'append' && !asked.has(canonical(f === 'cas' ? (value as readonly Json[])[1] : value)),
+  )
 }
 
 function isMutation({ f, outcome }: Operation): boolean {

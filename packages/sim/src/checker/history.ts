@@ -75,7 +75,8 @@ function parseLine(raw: string, line: number): HistoryEvent | undefined {
   } catch (error) {
     throw new HistoryError(line, `not JSON (${error instanceof Error ? error.message : String(error)})`)
   }
-  if (json === null || typeof json !== 'object' || Array.isArray(json)) throw new HistoryError(line, 'not a JSON object')
+  if (json === null || typeof json !== 'object' || Array.isArray(json))
+    throw new HistoryError(line, 'not a JSON object')
   const { process, type, f, key, value } = json as Record<string, Json>
   if (process === 'nemesis' || process === ':nemesis') return undefined
   if (typeof process !== 'number' && typeof process !== 'string')
@@ -90,7 +91,10 @@ function parseLine(raw: string, line: number): HistoryEvent | undefined {
 /** Joins each answer to the invocation of its process. */
 class Pairing {
   private readonly operations: (Operation | undefined)[] = []
-  private readonly openByProcess = new Map<number | string, { event: HistoryEvent; line: number; at: number; key: string }>()
+  private readonly openByProcess = new Map<
+    number | string,
+    { event: HistoryEvent; line: number; at: number; key: string }
+  >()
 
   add(event: HistoryEvent, line: number): void {
     if (event.type === 'invoke') {
@@ -105,9 +109,15 @@ class Pairing {
     if (open === undefined)
       throw new HistoryError(line, `process ${event.process} answers "${event.type}" but has nothing invoked`)
     if (open.event.f !== event.f)
-      throw new HistoryError(line, `process ${event.process} answers ${event.f} but invoked ${open.event.f} on line ${open.line}`)
+      throw new HistoryError(
+        line,
+        `process ${event.process} answers ${event.f} but invoked ${open.event.f} on line ${open.line}`,
+      )
     if (event.key !== undefined && canonical(event.key) !== open.key)
-      throw new HistoryError(line, `process ${event.process} answers for key ${canonical(event.key)} but invoked for ${open.key}`)
+      throw new HistoryError(
+        line,
+        `process ${event.process} answers for key ${canonical(event.key)} but invoked for ${open.key}`,
+      )
     if (event.type === 'ok') checkAnswer(open.event, event, line)
     if (event.type === 'info') this.close(event.process, 'open', Infinity, undefined)
     else this.close(event.process, event.type, line, event.value)
@@ -147,5 +157,8 @@ function checkArgument({ f, value }: HistoryEvent, line: number): void {
 function checkAnswer(invoked: HistoryEvent, answer: HistoryEvent, line: number): void {
   if (answer.f === 'read' || answer.value === undefined || answer.value === null) return
   if (canonical(answer.value) !== canonical(invoked.value))
-    throw new HistoryError(line, `answer ${canonical(answer.value)} differs from the invoked ${canonical(invoked.value)}`)
+    throw new HistoryError(
+      line,
+      `answer ${canonical(answer.value)} differs from the invoked ${canonical(invoked.value)}`,
+    )
 }

@@ -17,7 +17,14 @@ export class ConfigHost extends Host {
   readonly #oracle: Oracle
   #node: ConfigNode | undefined
 
-  constructor(options: ConfigOptions, storeId: string, clock: NodeClock, diskMs: number, oracle: Oracle, around: Surroundings) {
+  constructor(
+    options: ConfigOptions,
+    storeId: string,
+    clock: NodeClock,
+    diskMs: number,
+    oracle: Oracle,
+    around: Surroundings,
+  ) {
     super(
       options.id,
       clock,

@@ -55,6 +55,7 @@ export abstract class Host implements LinkServer {
   readonly #reachable = new Set<NodeId>()
   readonly #firstPeers: readonly NodeId[]
   #backlog: (() => void)[] = []
+  #held: (() => void)[] = []
   #tickAt = Infinity
   #tickTimer = 0
   #turnEndSet = false
@@ -93,6 +94,7 @@ export abstract class Host implements LinkServer {
     this.incarnation++
     this.core = undefined
     this.#backlog = []
+    this.#held = []
     this.#tickAt = Infinity
     this.#turnEndSet = false
     this.lose()
@@ -123,13 +125,20 @@ export abstract class Host implements LinkServer {
     })
   }
   receiveClient(connection: ConnectionId, message: Message): void {
-    this.post(() => {
-      this.input({ kind: 'client', connection, message })
-      if (this.around.poison) poison(message)
-    })
+    this.post(() =>
+      this.#fromClient(() => {
+        this.input({ kind: 'client', connection, message })
+        if (this.around.poison) poison(message)
+      }),
+    )
   }
   clientGone(connection: ConnectionId): void {
-    this.post(() => this.input({ kind: 'clientGone', connection }))
+    this.post(() => this.#fromClient(() => this.input({ kind: 'clientGone', connection })))
+  }
+  /** Client connections outlive a reload of the core: what they say meanwhile is held for the new one. */
+  #fromClient(give: () => void): void {
+    if (this.core === undefined) this.#held.push(give)
+    else give()
   }
 
   /** Makes the core from the disk. */
@@ -263,6 +272,7 @@ export abstract class Host implements LinkServer {
     this.#tickAt = Infinity
     this.#tickTimer++
     this.#afterStep()
+    for (const give of this.#held.splice(0)) give()
   }
 
   protected armHealth(): void {

@@ -92,7 +92,6 @@ export class ReplicaHost extends Host {
     this.core = this.#node as never
     this.#oracle.loaded(this)
     this.installed()
-    this.tellHealth()
   }
 
   protected override lose(): void {

@@ -58,7 +58,11 @@ export class ReplicaStore {
   apply(write: DiskWrite): void {
     switch (write.kind) {
       case 'record':
-        check(write.firstIndex === this.end, 'disk', () => `${this.meta.id}: record at ${write.firstIndex}, log ends at ${this.end}`)
+        check(
+          write.firstIndex === this.end,
+          'disk',
+          () => `${this.meta.id}: record at ${write.firstIndex}, log ends at ${this.end}`,
+        )
         this.records.push({ firstIndex: write.firstIndex, entries: write.entries, bytes: write.bytes })
         break
       case 'meta':
@@ -94,7 +98,11 @@ export class ReplicaStore {
         const { header } = write
         const chunks = this.chunksBySnapshot.get(header.snapshotId) ?? []
         for (let i = 0; i < header.chunks; i++) {
-          check(chunks[i] !== undefined, 'disk', () => `${this.meta.id}: snapshot ${header.snapshotId} lacks chunk ${i}`)
+          check(
+            chunks[i] !== undefined,
+            'disk',
+            () => `${this.meta.id}: snapshot ${header.snapshotId} lacks chunk ${i}`,
+          )
         }
         this.snapshot = header
         for (const id of this.chunksBySnapshot.keys()) if (id !== header.snapshotId) this.chunksBySnapshot.delete(id)

@@ -47,4 +47,14 @@ export function brief(value: unknown, depth = 0): string {
   const body = parts.join(' ')
   return typeof kind === 'string' ? (body === '' ? kind : `${kind}{${body}}`) : `{${body}}`
 }
-const HIDDEN = new Set(['params', 'configServers', 'history', 'adminResults', 'buffer', 'group', 'clusterId', 'digest', 'server'])
+const HIDDEN = new Set([
+  'params',
+  'configServers',
+  'history',
+  'adminResults',
+  'buffer',
+  'group',
+  'clusterId',
+  'digest',
+  'server',
+])

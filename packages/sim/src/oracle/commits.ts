@@ -66,7 +66,11 @@ export class Commits {
 
   /** A store entered an epoch: it holds all that was committed before that epoch. */
   entered(meta: ReplicaMeta, end: Index): void {
-    check(end === meta.start, 'I3', () => `${meta.id} entered epoch ${meta.epoch} at ${meta.start} with a log up to ${end}`)
+    check(
+      end === meta.start,
+      'I3',
+      () => `${meta.id} entered epoch ${meta.epoch} at ${meta.start} with a log up to ${end}`,
+    )
     this.#starts.set(meta.epoch, Math.min(meta.start, this.#starts.get(meta.epoch) ?? Infinity))
     for (const [epoch, top] of this.#tops) {
       if (epoch >= meta.epoch) continue
@@ -97,12 +101,22 @@ export class Commits {
 
   #extend(value: ConfigState, index: Index): void {
     if (index <= this.chainEnd) return
-    const source = this.#storesOf(value).find((s) => s.records[s.positionOf(this.chainEnd)]?.firstIndex === this.chainEnd)
-    check(source !== undefined, 'I3', () => `committed records from ${this.chainEnd} to ${index} are in no member's log`)
+    const source = this.#storesOf(value).find(
+      (s) => s.records[s.positionOf(this.chainEnd)]?.firstIndex === this.chainEnd,
+    )
+    check(
+      source !== undefined,
+      'I3',
+      () => `committed records from ${this.chainEnd} to ${index} are in no member's log`,
+    )
     for (let at = source!.positionOf(this.chainEnd); this.chainEnd < index; at++) {
       const record = source!.records[at]!
       const { epoch } = readRecordHeader(record.bytes)
-      check(epoch >= this.chainEpoch, 'I2', () => `entry ${record.firstIndex} of epoch ${epoch} follows epoch ${this.chainEpoch}`)
+      check(
+        epoch >= this.chainEpoch,
+        'I2',
+        () => `entry ${record.firstIndex} of epoch ${epoch} follows epoch ${this.chainEpoch}`,
+      )
       this.#chain.push({ firstIndex: record.firstIndex, epoch })
       this.#ledger.commit(record.bytes)
       this.chainEpoch = epoch
@@ -111,7 +125,8 @@ export class Commits {
   }
 
   #epochBefore(index: Index): Epoch {
-    for (let i = this.#chain.length - 1; i >= 0; i--) if (this.#chain[i]!.firstIndex < index) return this.#chain[i]!.epoch
+    for (let i = this.#chain.length - 1; i >= 0; i--)
+      if (this.#chain[i]!.firstIndex < index) return this.#chain[i]!.epoch
     return 0
   }
 }

@@ -72,7 +72,11 @@ export class Ledger {
     const before = this.#executed.get(key)
     check(before === undefined, 'I6', () => `request ${key} executed at ${before} and again at ${index}`)
     const removed = this.#removedAt.get(clerkId)
-    check(removed === undefined || index < removed, 'I6', () => `request ${key} executed at ${index}, its clerk left at ${removed}`)
+    check(
+      removed === undefined || index < removed,
+      'I6',
+      () => `request ${key} executed at ${index}, its clerk left at ${removed}`,
+    )
     this.#executed.set(key, index)
     this.executedCount++
     this.executions.set(operation, (this.executions.get(operation) ?? 0) + 1)

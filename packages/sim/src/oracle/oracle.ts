@@ -85,8 +85,16 @@ export class Oracle {
         break
       case 'sealReply':
         if (!message.ok) break
-        check(store.meta.sealedFor >= message.epoch, 'I2', () => `${host.id} answers SEAL(${message.epoch}) before it is durable`)
-        check(message.nextIndex <= store.end, 'I2', () => `${host.id} seals at ${message.nextIndex}; its disk has ${store.end}`)
+        check(
+          store.meta.sealedFor >= message.epoch,
+          'I2',
+          () => `${host.id} answers SEAL(${message.epoch}) before it is durable`,
+        )
+        check(
+          message.nextIndex <= store.end,
+          'I2',
+          () => `${host.id} seals at ${message.nextIndex}; its disk has ${store.end}`,
+        )
         break
       case 'enterReply':
         if (!message.ok) break
@@ -102,12 +110,20 @@ export class Oracle {
   replied(host: ReplicaHost, message: Message): void {
     if (message.kind === 'replies') {
       this.commits.committed(`${host.id}'s reply`, message.epoch, message.minIndex)
-      check(this.commits.isCommitted(message.minIndex), 'I7', () => `${host.id} replies about ${message.minIndex}, not committed`)
+      check(
+        this.commits.isCommitted(message.minIndex),
+        'I7',
+        () => `${host.id} replies about ${message.minIndex}, not committed`,
+      )
     } else if (message.kind === 'registered') {
       this.commits.committed(`${host.id}'s registration`, message.epoch, message.clerkId + 1)
     } else if (message.kind === 'readReplies' && message.ageMs === 0 && !this.commits.isCommitted(message.minIndex)) {
       this.commits.committed(`${host.id}'s read`, message.epoch, message.minIndex)
-      check(this.commits.isCommitted(message.minIndex), 'I7', () => `${host.id} reads ${message.minIndex}, not committed`)
+      check(
+        this.commits.isCommitted(message.minIndex),
+        'I7',
+        () => `${host.id} reads ${message.minIndex}, not committed`,
+      )
     }
   }
 
@@ -117,7 +133,11 @@ export class Oracle {
     this.#seenCommit.set(host.id, 0)
     const { view } = host
     if (view !== undefined) {
-      check(view.nextIndex === host.store.end, 'disk', () => `${host.id} recovered ${view.nextIndex}; its disk has ${host.store.end}`)
+      check(
+        view.nextIndex === host.store.end,
+        'disk',
+        () => `${host.id} recovered ${view.nextIndex}; its disk has ${host.store.end}`,
+      )
     }
   }
 

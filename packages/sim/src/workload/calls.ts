@@ -2,14 +2,7 @@
 import type { ClerkLike } from '@coppice/clerk/core'
 import { CoppiceError } from '@coppice/protocol'
 import type { BytesPort, Outcome } from '@coppice/protocol'
-import {
-  decodeGetReply,
-  decodeWriteReply,
-  encodeCondPut,
-  encodeDelete,
-  encodeGet,
-  encodePut,
-} from '@coppice/vkv/core'
+import { decodeGetReply, decodeWriteReply, encodeCondPut, encodeDelete, encodeGet, encodePut } from '@coppice/vkv/core'
 import type { Call, History, Value } from './history.js'
 
 /** How a write ended; `busy` errors (timeouts, no server) leave the call open or make it never happen. */

@@ -10,6 +10,7 @@ import { History } from './history.js'
 
 interface Client {
   readonly host: ClientHost
+  readonly clerk: Clerk
   readonly calls: Calls
   readonly random: Prng
 }
@@ -88,7 +89,7 @@ export class Workload {
     const name = `k${++this.#names}`
     const { host, clerk } = this.connect(name)
     const calls = new Calls(clerk, name, this.history, this.#cluster.bytes)
-    const client: Client = { host, calls, random: host.random.fork() }
+    const client: Client = { host, clerk, calls, random: host.random.fork() }
     this.#clients.push(client)
     this.#task(host, () => this.#loop(client))
   }
@@ -104,7 +105,7 @@ export class Workload {
       // A long silence now and then: sessions expire only when nobody uses them.
       await host.sleep(random.chance(0.01) ? random.between(500, 5_000) : random.exponential(thinkMs))
     }
-    await client.calls.clerk.close()
+    await client.clerk.close()
   }
 
   async #one(client: Client): Promise<void> {
@@ -180,7 +181,11 @@ export class Workload {
       const ending = await calls.put(`r${i}`, value, this.#tag(), bound)
       check(ending === 'ok', 'I10', () => `after everything healed a put ends with ${ending} within ${bound} ms`)
       const seen = await calls.get(`r${i}`, bound)
-      check(seen?.value === value, 'I10', () => `after everything healed r${i} reads ${seen?.value}, written was ${value}`)
+      check(
+        seen?.value === value,
+        'I10',
+        () => `after everything healed r${i} reads ${seen?.value}, written was ${value}`,
+      )
     }
     await clerk.close()
   }
@@ -197,7 +202,11 @@ export class Workload {
       const times = executions.get(call.tag) ?? 0
       const { outcome } = call
       const right = outcome === 'open' ? times <= 1 : times === (outcome === 'never' ? 0 : 1)
-      check(right, 'I6', () => `${call.process}: ${call.f} ${call.key} ${call.tag} ended ${outcome} and was executed ${times} times`)
+      check(
+        right,
+        'I6',
+        () => `${call.process}: ${call.f} ${call.key} ${call.tag} ended ${outcome} and was executed ${times} times`,
+      )
     }
   }
 }
