@@ -86,6 +86,8 @@ export interface ClerkLike {
    * Skip's reply. The newest 1,024 fates are remembered; an older one is `unknown`.
    */
   resolve(request: RequestId | RequestName, options?: CallOptions): Promise<Resolution>
+  /** Fails open calls with CLOSED; afterwards no link, timer or listener of it is left. */
+  close(): Promise<void>
 }
 
 /** Everything outside; the simulator passes its own. */

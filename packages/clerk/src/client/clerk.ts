@@ -176,7 +176,6 @@ export class Clerk implements ClerkLike {
     return promise
   }
 
-  /** Fails open calls with CLOSED and leaves no link, timer or listener behind. */
   close(): Promise<void> {
     if (this.#closed) return Promise.resolve()
     this.#failAll('CLOSED', 'the clerk was closed')
@@ -221,7 +220,11 @@ export class Clerk implements ClerkLike {
     }
     const reachable = call.attempts > 0 || this.#routing.primary() !== undefined
     const lastWord = call.owner.lastWord(call)
-    const code = lastWord.endsWith('overloaded') ? 'OVERLOADED' : reachable ? 'TIMEOUT' : this.#routing.unreachableCode()
+    const code = lastWord.endsWith('overloaded')
+      ? 'OVERLOADED'
+      : reachable
+        ? 'TIMEOUT'
+        : this.#routing.unreachableCode()
     const times = call.attempts === 0 ? 'not sent' : call.attempts === 1 ? 'sent once' : `sent ${call.attempts} times`
     const said = [lastWord, this.#routing.describe()].filter((part) => part !== '').join('; ')
     this.#fail(call, code, `no answer within ${call.timeoutMs} ms (${times}); ${said}`, undefined)
@@ -260,6 +263,7 @@ export class Clerk implements ClerkLike {
       case 'readReplies':
         this.#routing.onEpoch(message.epoch)
         this.#reads.onReplies(member, message)
+        if (this.#sessions.every(([session]) => session.idle)) this.#routing.onReadProgress(message.epoch)
         return
       case 'registered':
         this.#routing.onEpoch(message.epoch)

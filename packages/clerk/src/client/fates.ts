@@ -66,8 +66,7 @@ export class Fates implements CallOwner {
   }
 
   #remember(clerkId: ClerkId, requestId: RequestId, resolution: Resolution): void {
-    const kept =
-      (resolution.reply?.length ?? 0) > MAX_KEPT_REPLY_BYTES ? { outcome: resolution.outcome } : resolution
+    const kept = (resolution.reply?.length ?? 0) > MAX_KEPT_REPLY_BYTES ? { outcome: resolution.outcome } : resolution
     let byClerk = this.#byRequestId.get(requestId)
     if (byClerk === undefined) {
       byClerk = new Map()
@@ -88,9 +87,12 @@ export class Fates implements CallOwner {
 
 /** The error for a requestId that two sessions have used. */
 export function ambiguous(requestId: RequestId): CoppiceError {
-  return new CoppiceError(`request ${requestId} was used by two sessions of this clerk: give the error, or its clerkId too`, {
-    code: 'INVALID_ARGUMENT',
-    outcome: 'not-applied',
-    requestId,
-  })
+  return new CoppiceError(
+    `request ${requestId} was used by two sessions of this clerk: give the error, or its clerkId too`,
+    {
+      code: 'INVALID_ARGUMENT',
+      outcome: 'not-applied',
+      requestId,
+    },
+  )
 }

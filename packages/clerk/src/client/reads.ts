@@ -108,7 +108,6 @@ export class Reads implements CallOwner {
 
   onReplies(member: Member, message: ReadRepliesMessage): void {
     const { replies, epoch, minIndex, ageMs } = message
-    if (ageMs === 0) this.saw(epoch, minIndex)
     this.#avoidedById.delete(member.id)
     const r = new Reader(replies.buffer, replies.start, replies.end)
     for (let i = 0; i < message.count; i++) {
@@ -118,6 +117,8 @@ export class Reads implements CallOwner {
       const call = this.#sentById.get(id)
       if (call === undefined) continue
       this.#sentById.delete(id)
+      // What a stale read shows may still be undone: it binds no later read.
+      if (!this.#lanes[call.lane]!.stale) this.saw(epoch, minIndex)
       const bytes = copyOut(replies.buffer, at, n)
       const answer: Uint8Array | ReadAnswer = call.detailed ? { bytes, ageMs, epoch, minIndex } : bytes
       this.#ports.calls.succeed(call, answer)
@@ -147,7 +148,9 @@ export class Reads implements CallOwner {
     if (invalid) return
     this.#lastRefusal = reason
     this.#avoid(member, AVOID_BASE_MS)
-    if (primaryLane && reason === 'moved') this.#ports.routing.onNotPrimary(member, message.primary)
+    if (reason !== 'moved') return
+    if (primaryLane) this.#ports.routing.onNotPrimary(member, message.primary)
+    else this.#ports.routing.onSilent(member, false)
   }
 
   /** Links or roles have changed: what was asked on a link that is gone is asked again. */

@@ -108,6 +108,12 @@ export class Routing {
     if (this.#newestEpoch <= (this.configuration?.epoch ?? 0) && this.isPrimary(member)) this.#finder.enough()
   }
 
+  /** A replica answered reads while no request waits for the primary: nobody misses a newer configuration. */
+  onReadProgress(epoch: Epoch): void {
+    const known = this.configuration?.epoch ?? 0
+    if (epoch >= known && this.#newestEpoch <= known && this.primary() !== undefined) this.#finder.enough()
+  }
+
   /** A server spoke of this epoch. */
   onEpoch(epoch: Epoch): void {
     if (epoch <= this.#newestEpoch) return

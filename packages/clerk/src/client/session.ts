@@ -180,9 +180,11 @@ export class Session implements CallOwner {
   // Skips for ids already sent on this link. They lie below `cursor`, so they break no order.
   #sendSkips(link: ReplicaLink): void {
     if (this.#skips.length === 0) return
-    const ids = this.#skips.filter((id) => id < this.cursor && this.window.get(id)?.settled === true).sort((a, b) => a - b)
+    const ids = this.#skips
+      .filter((id) => id < this.cursor && this.window.get(id)?.settled === true)
+      .sort((a, b) => a - b)
     this.#skips = []
-    for (let i = 0; i < ids.length; ) {
+    for (let i = 0; i < ids.length;) {
       const from = ids[i]!
       let to = from
       while (++i < ids.length && ids[i] === to + 1 && to - from + 1 < MAX_RUN_REQUESTS) to++
