@@ -1,2 +1,8 @@
 export * from './core/io.js'
 export * from './core/state-machine.js'
+export * from './core/view.js'
+export { formatMeta } from './core/meta.js'
+export { planDelta } from './core/lineage/plan-delta.js'
+export type { DeltaPlan, DeltaSource, DeltaTarget } from './core/lineage/plan-delta.js'
+export { ReplicaLoader } from './core/loader.js'
+export { ReplicaNode } from './core/replica-node.js'

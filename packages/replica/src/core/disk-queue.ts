@@ -45,7 +45,10 @@ export class DiskQueue {
 
   onWritten(token: number): void {
     const first = this.#pending.shift()
-    assert(first !== undefined && first.token === token, 'writes become durable in the order in which they were begun (R2)')
+    assert(
+      first !== undefined && first.token === token,
+      'writes become durable in the order in which they were begun (R2)',
+    )
     if (first.durableTo > this.durableIndex) this.durableIndex = first.durableTo
     if (first.meta !== undefined) this.durableMeta = first.meta
     for (const then of first.then) then()

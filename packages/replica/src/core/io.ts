@@ -68,7 +68,13 @@ export type ReplicaInput =
   /** The turn's inputs are consumed: close the batch. Given when `wantsFlush`. */
   | { readonly kind: 'flush' }
   /** Answer to `readLog`: whole records [from, next), concatenated; empty when `from` is not a boundary or not there. */
-  | { readonly kind: 'logRead'; readonly token: number; readonly from: Index; readonly next: Index; readonly records: Uint8Array }
+  | {
+      readonly kind: 'logRead'
+      readonly token: number
+      readonly from: Index
+      readonly next: Index
+      readonly records: Uint8Array
+    }
   /** Answer to `readSnapshot`; undefined when there is no such snapshot or chunk. */
   | {
       readonly kind: 'snapshotRead'
@@ -88,7 +94,13 @@ export type ReplicaInput =
 export type ReplicaEffect =
   | CommonEffect<FromReplicaServer, ReplicaToClient, DiskWrite>
   /** Read whole records from `from` up to `to` (exclusive) or about maxBytes, at least one record; answered by `logRead`. */
-  | { readonly kind: 'readLog'; readonly token: number; readonly from: Index; readonly to: Index; readonly maxBytes: number }
+  | {
+      readonly kind: 'readLog'
+      readonly token: number
+      readonly from: Index
+      readonly to: Index
+      readonly maxBytes: number
+    }
   /** Read one chunk of a snapshot ('' = the newest committed one); answered by `snapshotRead`. */
   | { readonly kind: 'readSnapshot'; readonly token: number; readonly snapshotId: string; readonly chunk: number }
   /** The store was changed under the state (suffix cut, snapshot installed): build a new core from disk, drop this one. */

@@ -35,7 +35,8 @@ export function planDelta(source: DeltaSource, target: DeltaTarget): DeltaPlan {
   if (source.digest !== target.digest) return refuse('state machine digest differs')
   // D3: one checkpoint per epoch makes (epoch, index) name a prefix; where that was broken nothing can be compared.
   const twice = epochWithTwoStarts(source.lineage, target.lineage)
-  if (twice !== undefined) return refuse(`epoch ${twice} has two different starts: one-checkpoint-per-epoch rule was broken`)
+  if (twice !== undefined)
+    return refuse(`epoch ${twice} has two different starts: one-checkpoint-per-epoch rule was broken`)
   const d = agreement(source, target)
   // D4: what T knows committed is missing at S.
   if (d < Math.min(target.commit, target.next)) {

@@ -1,0 +1,159 @@
+// The backup's side of replication (PROTOCOL 5 R1, R2; 4 C1): append and apply in order, make durable, acknowledge what is durable.
+import { DecodeError, MAX_OUT_OF_ORDER_BYTES, openRecord } from '@coppice/protocol'
+import type { AppendMessage, CommitMessage, Index, NodeId, RecordHeader, Sender } from '@coppice/protocol'
+import type { Shared } from './shared.js'
+
+interface Early {
+  readonly header: RecordHeader
+  readonly bytes: Uint8Array
+  readonly prevEntryEpoch: number
+}
+
+export class Backup {
+  readonly #s: Shared
+  /** Records that came before their predecessors, by first index. */
+  #early = new Map<Index, Early>()
+  #earlyBytes = 0
+  #ackDue = false
+  /** Primary named by the ENTER of an epoch whose activation is not learned yet; its appends wait. */
+  #expected: NodeId | '' = ''
+  /** A loss is reported once. */
+  #alarmed = false
+
+  constructor(shared: Shared) {
+    this.#s = shared
+  }
+
+  /** A new epoch was entered; `primary` will send its appends. */
+  expect(primary: NodeId | ''): void {
+    this.clear()
+    this.#expected = primary
+  }
+
+  /** The out-of-order buffer is dropped: at SEAL, and when the epoch changes. */
+  clear(): void {
+    this.#early.clear()
+    this.#earlyBytes = 0
+    this.#ackDue = false
+  }
+
+  /** The own epoch's activation was learned: what waited for it is appended, and the primary is told where this log ends. */
+  activated(): void {
+    const s = this.#s
+    if (s.primary === s.options.id) return this.clear()
+    if (this.#expected !== s.primary) this.clear()
+    this.#drain()
+    this.#ackDue = true
+  }
+
+  onAppend(from: Sender, m: AppendMessage): void {
+    const s = this.#s
+    // R2: of another epoch, or promised to a newer one: neither appended nor acknowledged.
+    if (m.epoch !== s.meta.epoch || s.sealed) return
+    // Only the epoch's primary assigns indexes.
+    if (s.activated ? from.id !== s.primary || !s.isMember(from) : from.id !== this.#expected) return
+    let header: RecordHeader
+    try {
+      header = openRecord(m.record, s.bytes.crc32)
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      s.event('linkRefused', { from: from.id, reason: error.message })
+      return
+    }
+    // The message and its record must name the same place.
+    if (header.epoch !== m.epoch || header.firstIndex !== m.prevIndex || header.entries === 0) return
+    const end = header.firstIndex + header.entries
+    if (end <= s.log.nextIndex) {
+      this.#ackDue = true // a retransmission is re-acked, never an error
+    } else if (header.firstIndex >= s.log.nextIndex) {
+      this.#keep(header, m)
+      if (s.activated) this.#drain()
+    } else {
+      // Records are never split, so half a record in the log means that two logs were mixed.
+      s.event('dataLossSuspected', {
+        from: from.id,
+        index: header.firstIndex,
+        reason: 'a record overlaps the end of the log',
+      })
+    }
+    if (s.activated) this.#follow(m.commitIndex)
+  }
+
+  onCommit(from: Sender, m: CommitMessage): void {
+    const s = this.#s
+    if (m.epoch !== s.meta.epoch || s.sealed || from.id !== s.primary || !s.isMember(from)) return
+    this.#follow(m.commitIndex)
+    // The primary does not know what is here, or has what is not: tell it.
+    if (m.nextIndex > s.log.nextIndex || m.commitIndex < s.disk.durableIndex) this.#ackDue = true
+  }
+
+  get wantsFlush(): boolean {
+    return this.#ackDue && this.#s.running
+  }
+
+  flush(): void {
+    const s = this.#s
+    if (!this.wantsFlush) return
+    this.#ackDue = false
+    const holds: [Index, Index][] = []
+    const early = [...this.#early.values()].map((e) => e.header).sort((a, b) => a.firstIndex - b.firstIndex)
+    for (const h of early) {
+      const last = holds[holds.length - 1]
+      if (last !== undefined && last[1] === h.firstIndex) last[1] += h.entries
+      else if (holds.length < 64) holds.push([h.firstIndex, h.firstIndex + h.entries])
+    }
+    const durableIndex = s.disk.durableIndex // R2: only what is durable is acknowledged
+    s.send(s.primary, { kind: 'appendAck', epoch: s.meta.epoch, durableIndex, nextIndex: s.log.nextIndex, holds })
+  }
+
+  #keep(header: RecordHeader, m: AppendMessage): void {
+    const known = this.#early.has(header.firstIndex)
+    // Above the bound it is dropped and sent again later; the next in order is always taken.
+    const full =
+      this.#earlyBytes + m.record.length > MAX_OUT_OF_ORDER_BYTES && header.firstIndex !== this.#s.log.nextIndex
+    if (!known && !full) {
+      this.#early.set(header.firstIndex, { header, bytes: m.record.slice(), prevEntryEpoch: m.prevEntryEpoch })
+      this.#earlyBytes += m.record.length
+    }
+    if (header.firstIndex !== this.#s.log.nextIndex) this.#ackDue = true
+  }
+
+  /** R1: appends and applies only what follows without a gap. */
+  #drain(): void {
+    const s = this.#s
+    for (;;) {
+      const next = this.#early.get(s.log.nextIndex)
+      if (next === undefined) return
+      const { header, bytes } = next
+      this.#early.delete(header.firstIndex)
+      this.#earlyBytes -= bytes.length
+      // R1: the entry before must be of the epoch that the primary says; else two logs share a number for different entries.
+      if (next.prevEntryEpoch !== s.epochAt(header.firstIndex - 1)) {
+        s.event('dataLossSuspected', {
+          index: header.firstIndex,
+          reason: 'the entry before is of another epoch at the primary',
+        })
+        return
+      }
+      s.applier.record(header, bytes)
+      const end = header.firstIndex + header.entries
+      s.log.appended(header.firstIndex, end, bytes.length, header.elapsedMs)
+      const write = { kind: 'record', firstIndex: header.firstIndex, entries: header.entries, bytes } as const
+      s.write([write], end, () => (this.#ackDue = true))
+    }
+  }
+
+  /** C1: commit follows the primary's, capped by the own log. */
+  #follow(commitIndex: Index): void {
+    const s = this.#s
+    if (commitIndex > s.log.nextIndex && s.recovered.meta.epoch === s.meta.epoch && !s.acceptedByPrimary) {
+      // After a restart: the primary committed with this member's ack what is not here. It stays without leases and is replaced.
+      if (!this.#alarmed) s.event('dataLossSuspected', { commitIndex, nextIndex: s.log.nextIndex })
+      this.#alarmed = true
+      return
+    }
+    s.acceptedByPrimary = true
+    const commit = Math.min(commitIndex, s.log.nextIndex)
+    if (commit > s.commitIndex) s.commitIndex = commit
+  }
+}

@@ -1,0 +1,272 @@
+// The target's side of a transfer (PROTOCOL 5): brings log records or a snapshot from another replica to this disk, chunk by chunk,
+// each asked for again until it comes; a source that does not serve is left for the next.
+import { DecodeError, openRecord, readU32, epochAt } from '@coppice/protocol'
+import type {
+  Index,
+  Lineage,
+  LogChunkMessage,
+  Millis,
+  NodeId,
+  RecordHeader,
+  ReplicaToReplicaControl,
+  Sender,
+  SnapshotChunkMessage,
+} from '@coppice/protocol'
+import type { DiskWrite } from './io.js'
+import { agreeBelow, lineageBelow, lineageWith } from './lineage/edit.js'
+import type { Shared } from './shared.js'
+
+type Refused = Extract<ReplicaToReplicaControl, { kind: 'fetchRefused' }>
+
+const RETRY_MS = 400
+/** Unanswered questions after which a half-fetched snapshot is given up. */
+const MAX_SILENCES = 10
+/** Writes under way above which the next chunk waits for the disk. */
+const MAX_WRITES = 4
+
+export interface Goal {
+  readonly what: 'log' | 'snapshot'
+  readonly sources: readonly NodeId[]
+  /** The log is brought to exactly this index; Infinity: as far as the source has committed. */
+  readonly to: Index
+  readonly committedOnly: boolean
+  /** Lineage that everything brought must agree with; undefined while learning. */
+  readonly lineage: Lineage | undefined
+  /** Beginning of the name under which a snapshot is stored here. */
+  readonly name: string
+  /** The log is where it should be. A snapshot ends in `reload` instead. */
+  readonly done: () => void
+  readonly failed: (reason: Refused['reason'] | 'invalid', detail: string) => void
+}
+
+interface Incoming {
+  readonly ownId: string
+  readonly first: SnapshotChunkMessage
+  next: number
+}
+
+export class Fetch {
+  /** Bytes brought for the present goal. */
+  bytes = 0
+  readonly #s: Shared
+  #goal: Goal | undefined
+  #source = 0
+  #token = 0
+  #retryAt: Millis = Infinity
+  #refusals = 0
+  #silences = 0
+  #incoming: Incoming | undefined
+
+  constructor(shared: Shared) {
+    this.#s = shared
+    this.#token = Math.floor(shared.random() * 2 ** 32) * 2 ** 16
+  }
+
+  get active(): boolean {
+    return this.#goal !== undefined
+  }
+
+  begin(goal: Goal): void {
+    this.stop()
+    this.#goal = goal
+    this.bytes = 0
+    this.#source = 0
+    this.#refusals = 0
+    this.#ask()
+  }
+
+  stop(): void {
+    this.#dropIncoming()
+    this.#goal = undefined
+    this.#token++
+    this.#retryAt = Infinity
+  }
+
+  onLogChunk(from: Sender, m: LogChunkMessage): void {
+    const s = this.#s
+    const goal = this.#answered(from, m.token)
+    if (goal === undefined || goal.what !== 'log' || m.from !== s.log.nextIndex) return
+    let records: { header: RecordHeader; bytes: Uint8Array }[]
+    try {
+      records = this.#checked(goal, m)
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      return this.#fail('invalid', error.message)
+    }
+    const writes: DiskWrite[] = []
+    const before = s.meta.lineage
+    let lineage = before
+    for (const { header, bytes } of records) {
+      const { firstIndex, entries } = header
+      s.applier.record(header, bytes)
+      s.log.appended(firstIndex, firstIndex + entries, bytes.length, header.elapsedMs)
+      lineage = lineageWith(lineage, header.epoch, firstIndex)
+      writes.push({ kind: 'record', firstIndex, entries, bytes })
+      this.bytes += bytes.length
+    }
+    if (lineage !== before) {
+      s.meta = { ...s.meta, lineage }
+      writes.push({ kind: 'meta', meta: s.meta })
+    }
+    if (writes.length > 0) s.write(writes, s.log.nextIndex)
+    // What a source ships as committed in a running epoch is committed.
+    if (goal.committedOnly && s.log.nextIndex > s.commitIndex) s.commitIndex = s.log.nextIndex
+    if (s.log.nextIndex === goal.to || (goal.committedOnly && m.end)) {
+      this.stop()
+      return goal.done()
+    }
+    if (records.length === 0) return this.#nextSource('notServing')
+    this.#refusals = 0
+    this.#goOn(goal)
+  }
+
+  onSnapshotChunk(from: Sender, m: SnapshotChunkMessage): void {
+    const s = this.#s
+    const goal = this.#answered(from, m.token)
+    if (goal === undefined || goal.what !== 'snapshot') return
+    const crc = s.bytes.crc32(m.bytes, 0, m.bytes.length)
+    if (crc !== m.crc) return this.#fail('invalid', `snapshot chunk ${m.chunk}: CRC is wrong`)
+    if (this.#incoming === undefined) {
+      // Beyond what is wanted, of other entries, or of no use: a delta is shorter.
+      if (m.index > goal.to || (m.index <= s.log.nextIndex && goal.lineage === undefined)) {
+        return this.#fail('noSnapshot', `snapshot at ${m.index} does not help`)
+      }
+      if (goal.lineage !== undefined && !agreeBelow(m.lineage, goal.lineage, m.index)) {
+        return this.#fail('mismatch', `snapshot at ${m.index} is of another history`)
+      }
+      const word = Math.floor(s.random() * 2 ** 32).toString(36)
+      this.#incoming = { ownId: `${goal.name}.${m.index}.${word}`, first: m, next: 0 }
+    }
+    const { ownId, first } = this.#incoming
+    if (m.snapshotId !== first.snapshotId || m.chunk !== this.#incoming.next) return
+    s.write([{ kind: 'snapshotChunk', snapshotId: ownId, chunk: m.chunk, bytes: m.bytes.slice() }], -1)
+    this.bytes += m.bytes.length
+    this.#incoming.next++
+    this.#refusals = 0
+    if (this.#incoming.next === first.chunks) this.#install(ownId, first)
+    else this.#goOn(goal)
+  }
+
+  onRefused(from: Sender, m: Refused): void {
+    if (this.#answered(from, m.token) === undefined) return
+    // The source has a newer snapshot by now: begin again with that.
+    if (m.reason === 'noSnapshot') this.#dropIncoming()
+    this.#nextSource(m.reason)
+  }
+
+  get wakeAt(): Millis {
+    return this.#retryAt
+  }
+
+  tick(): void {
+    if (this.#goal === undefined || this.#s.now < this.#retryAt) return
+    this.#silences++
+    // Half a snapshot is worth waiting for, but not for ever.
+    if (this.#incoming !== undefined && this.#silences > MAX_SILENCES) this.#dropIncoming()
+    if (this.#incoming === undefined) this.#source++
+    this.#ask()
+  }
+
+  #dropIncoming(): void {
+    if (this.#incoming !== undefined) this.#s.write([{ kind: 'snapshotDrop', snapshotId: this.#incoming.ownId }], -1)
+    this.#incoming = undefined
+  }
+
+  #answered(from: Sender, token: number): Goal | undefined {
+    const goal = this.#goal
+    if (goal === undefined || token !== this.#token || from.id !== this.#sourceId(goal)) return undefined
+    this.#silences = 0
+    return goal
+  }
+
+  #sourceId(goal: Goal): NodeId {
+    return goal.sources[this.#source % goal.sources.length]!
+  }
+
+  #ask(): void {
+    const s = this.#s
+    const goal = this.#goal!
+    const to = this.#sourceId(goal)
+    const { group } = s.meta
+    const token = ++this.#token
+    this.#retryAt = s.now + RETRY_MS
+    if (goal.what === 'log') {
+      const from = s.log.nextIndex
+      const end = Math.min(goal.to, Number.MAX_SAFE_INTEGER)
+      const { committedOnly } = goal
+      s.send(to, { kind: 'fetchLog', group, token, from, fromEpoch: s.epochAt(from - 1), to: end, committedOnly })
+    } else {
+      const snapshotId = this.#incoming?.first.snapshotId ?? ''
+      s.send(to, { kind: 'fetchSnapshot', group, token, snapshotId, chunk: this.#incoming?.next ?? 0 })
+    }
+  }
+
+  /** Asks for the next chunk, unless the disk is behind. */
+  #goOn(goal: Goal): void {
+    if (this.#s.disk.outstanding <= MAX_WRITES) return this.#ask()
+    this.#retryAt = Infinity
+    this.#token++
+    this.#s.disk.whenDurable(() => {
+      if (this.#goal === goal) this.#ask()
+    })
+  }
+
+  /** This source cannot: the next one; when none can, the goal fails with what the last one said. */
+  #nextSource(reason: Refused['reason']): void {
+    const goal = this.#goal!
+    this.#refusals++
+    // A source that does not serve now may do so in a moment.
+    if (reason === 'notServing') return
+    if (this.#refusals >= goal.sources.length) return this.#fail(reason, `no source has it (${reason})`)
+    this.#source++
+    this.#ask()
+  }
+
+  #fail(reason: Refused['reason'] | 'invalid', detail: string): void {
+    const goal = this.#goal!
+    this.stop()
+    goal.failed(reason, detail)
+  }
+
+  /** Splits a chunk into its records and checks all of them before any is applied. */
+  #checked(goal: Goal, m: LogChunkMessage): { header: RecordHeader; bytes: Uint8Array }[] {
+    const records: { header: RecordHeader; bytes: Uint8Array }[] = []
+    let next = m.from
+    for (let at = 0; at < m.records.length;) {
+      const end = at + 4 + readU32(m.records, at)
+      const bytes = m.records.slice(at, end)
+      const header = openRecord(bytes, this.#s.bytes.crc32)
+      if (header.firstIndex !== next) throw new DecodeError(`record at ${header.firstIndex} where ${next} follows`)
+      next += header.entries
+      if (next > goal.to) throw new DecodeError(`record up to ${next}, beyond ${goal.to}`)
+      // Shipped with its original epoch, which must be the one its index had at the source that was planned with.
+      if (goal.lineage !== undefined && epochAt(goal.lineage, header.firstIndex) !== header.epoch) {
+        throw new DecodeError(`record at ${header.firstIndex} is of epoch ${header.epoch}`)
+      }
+      records.push({ header, bytes })
+      at = end
+    }
+    return records
+  }
+
+  /** The snapshot is whole: it replaces log and state in one atomic write; the promise is kept. */
+  #install(ownId: string, first: SnapshotChunkMessage): void {
+    const s = this.#s
+    const { index, chunks, totalBytes } = first
+    const lineage = lineageBelow(first.lineage, index)
+    const header = { snapshotId: ownId, index, lineage, chunks, totalBytes, digest: s.machine.digest }
+    this.#incoming = undefined
+    this.stop()
+    s.meta = { ...s.meta, lineage }
+    s.write(
+      [
+        { kind: 'snapshotCommit', header },
+        { kind: 'cutSuffix', from: 0 },
+        { kind: 'meta', meta: s.meta },
+      ],
+      -1,
+    )
+    s.event('transferDone', { how: 'full', index, bytes: totalBytes })
+    s.reloadWhenDurable()
+  }
+}

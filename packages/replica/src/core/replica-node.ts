@@ -1,0 +1,295 @@
+// The replica core: routes each input to the part that owns it, and after each step lets leave what the commit index allows.
+import type { BytesPort, ClientToReplica, ConnectionId, Core, Millis, Sender, ToReplicaServer } from '@coppice/protocol'
+import { Backup } from './backup.js'
+import { ClerkUpkeep } from './clerk-upkeep.js'
+import { Fetch } from './fetch.js'
+import { Install } from './install.js'
+import type { ReplicaEffect, ReplicaInput, ReplicaOptions } from './io.js'
+import { Learning } from './learn.js'
+import { Lease } from './lease.js'
+import { Membership } from './membership.js'
+import { OpenRecord } from './open-record.js'
+import { PendingReplies } from './pending-replies.js'
+import { Primary } from './primary.js'
+import { Reads } from './reads.js'
+import { Replication } from './replication.js'
+import { Reporter } from './report.js'
+import { Sealing } from './seal.js'
+import { Shared } from './shared.js'
+import type { Recovered } from './shared.js'
+import { Snapshots } from './snapshots.js'
+import type { StateMachine } from './state-machine.js'
+import { stateHash, statusOf } from './status.js'
+import { TransferSource } from './transfer.js'
+import type { ReplicaView } from './view.js'
+
+export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
+  readonly view: ReplicaView
+  readonly #s: Shared
+  readonly #lease: Lease
+  readonly #replication: Replication
+  readonly #pending: PendingReplies
+  readonly #primary: Primary
+  readonly #backup: Backup
+  readonly #reads: Reads
+  readonly #snapshots: Snapshots
+  readonly #sealing: Sealing
+  readonly #membership: Membership
+  readonly #fetch: Fetch
+  readonly #install: Install
+  readonly #learning: Learning
+  readonly #source: TransferSource
+  readonly #reporter: Reporter
+  readonly #upkeep: ClerkUpkeep
+  #released = 0
+  #begun = false
+  #diskLow = false
+
+  constructor(options: ReplicaOptions, machine: StateMachine, bytes: BytesPort, recovered: Recovered, now: Millis) {
+    const s = new Shared(options, machine, bytes, recovered, now)
+    const open = new OpenRecord(bytes)
+    this.#s = s
+    this.#lease = new Lease(s)
+    this.#replication = new Replication(s, open)
+    this.#pending = new PendingReplies(s)
+    this.#primary = new Primary(s, open, this.#replication, this.#pending, this.#lease)
+    this.#backup = new Backup(s)
+    this.#reads = new Reads(s, this.#lease, this.#primary)
+    this.#snapshots = new Snapshots(s, this.#replication)
+    this.#sealing = new Sealing(s, this.#replication, this.#backup, this.#reads, this.#lease, this.#snapshots)
+    this.#membership = new Membership(s, this.#primary, this.#backup, this.#lease, this.#sealing, this.#pending)
+    this.#fetch = new Fetch(s)
+    this.#install = new Install(s, this.#fetch, this.#sealing, this.#membership, this.#backup, this.#lease)
+    this.#learning = new Learning(s, this.#fetch, this.#membership, this.#install)
+    this.#source = new TransferSource(s)
+    this.#reporter = new Reporter(s, this.#lease, this.#replication)
+    this.#upkeep = new ClerkUpkeep(s, this.#primary)
+    this.#released = s.commitIndex
+    this.view = viewOf(s, this.#lease)
+  }
+
+  get wakeAt(): Millis {
+    const parts = Math.min(this.#reporter.wakeAt, this.#replication.wakeAt, this.#reads.wakeAt, this.#fetch.wakeAt)
+    return Math.min(parts, this.#upkeep.wakeAt)
+  }
+
+  get wantsFlush(): boolean {
+    return this.#replication.wantsFlush || this.#backup.wantsFlush
+  }
+
+  get wantsCapture(): boolean {
+    return !this.#s.reloading && this.#snapshots.wantsCapture
+  }
+
+  step(now: Millis, input: ReplicaInput): readonly ReplicaEffect[] {
+    const s = this.#s
+    s.now = now
+    s.effects.length = 0
+    if (!this.#begun) this.#begin()
+    this.#route(input)
+    // What the commit index allows leaves in the step that raised it.
+    if (s.commitIndex > this.#released) {
+      this.#released = s.commitIndex
+      this.#pending.release()
+      this.#reads.release()
+      this.#snapshots.maybeCommit()
+    }
+    return s.effects
+  }
+
+  #route(input: ReplicaInput): void {
+    switch (input.kind) {
+      case 'message':
+        return this.#onMessage(input.from, input.message)
+      case 'client':
+        return this.#onClient(input.connection, input.message)
+      case 'written':
+        this.#s.disk.onWritten(input.token)
+        return this.#replication.advanceCommit()
+      case 'flush':
+        this.#replication.flush()
+        return this.#backup.flush()
+      case 'tick':
+        return this.#tick()
+      case 'clientGone':
+        this.#pending.clientGone(input.connection)
+        this.#reads.clientGone(input.connection)
+        return this.#upkeep.clientGone(input.connection)
+      case 'logRead':
+        return this.#source.onLogRead(input)
+      case 'snapshotRead':
+        return this.#source.onSnapshotRead(input)
+      case 'capture':
+        if (this.wantsCapture) this.#snapshots.capture()
+        return
+      case 'health':
+        return this.#onHealth(input.wallMs, input.sleptMs, input.freeDiskBytes)
+    }
+  }
+
+  #onMessage(from: Sender, m: ToReplicaServer): void {
+    // Of another group, or for a state that is about to be replaced: the sender repeats what matters.
+    if (this.#s.reloading || ('group' in m && m.group !== this.#s.meta.group)) return
+    switch (m.kind) {
+      case 'append':
+        return this.#backup.onAppend(from, m)
+      case 'appendAck':
+        return this.#replication.onAck(from, m)
+      case 'commit':
+        return this.#backup.onCommit(from, m)
+      case 'ping':
+        return this.#reads.ping.onPing(from, m)
+      case 'pong':
+        return this.#reads.ping.onPong(from, m)
+      case 'fetchLog':
+        return this.#source.onFetchLog(from, m)
+      case 'fetchSnapshot':
+        return this.#source.onFetchSnapshot(from, m)
+      case 'fetchRefused':
+        return this.#fetch.onRefused(from, m)
+      case 'logChunk':
+        return this.#fetch.onLogChunk(from, m)
+      case 'snapshotChunk':
+        return this.#fetch.onSnapshotChunk(from, m)
+      default:
+        return this.#onControl(from, m)
+    }
+  }
+
+  /** From config servers, which alone may change epochs and give leases. */
+  #onControl(
+    from: Sender,
+    m: Extract<ToReplicaServer, { kind: 'grant' | 'answer' | 'activate' | 'seal' | 'learn' | 'enter' | 'relinquish' }>,
+  ): void {
+    const servers = this.#reporter.configServers()
+    // An unknown server, or one that lost its store under a known name, is refused.
+    if (!servers.some((x) => x.id === from.id && (x.storeId ?? from.storeId) === from.storeId)) return
+    switch (m.kind) {
+      case 'grant':
+        this.#reporter.onGrant(from.id)
+        this.#membership.adopt(m.configuration)
+        return this.#lease.onGrant(m.epoch, m.nonce)
+      case 'answer':
+        this.#reporter.onAnswer(from.id, m)
+        if (m.configuration !== null) this.#membership.adopt(m.configuration)
+        return
+      case 'activate':
+        return this.#membership.adopt(m.configuration)
+      case 'seal':
+        this.#learning.stop()
+        this.#sealing.onSeal(from.id, m)
+        return this.#install.overtaken()
+      case 'learn':
+        return this.#learning.onLearn(from.id, m)
+      case 'enter':
+        this.#learning.stop()
+        return this.#install.onEnter(from.id, m)
+      case 'relinquish':
+        return this.#sealing.onRelinquish(from.id, m)
+    }
+  }
+
+  #onClient(connection: ConnectionId, m: ClientToReplica): void {
+    const s = this.#s
+    this.#upkeep.heard(connection)
+    switch (m.kind) {
+      case 'requests':
+        return this.#primary.onRequests(connection, m)
+      case 'reads':
+        return this.#reads.onReads(connection, m)
+      case 'register':
+        return this.#primary.onRegister(connection, m)
+      case 'skip':
+        return this.#primary.onSkip(connection, m)
+      case 'status':
+        return s.reply(connection, { kind: 'statusAnswer', requestId: m.requestId, status: statusOf(s, this.#lease) })
+      case 'hash': {
+        const { nextIndex } = s.log
+        const { requestId } = m
+        return s.reply(connection, {
+          kind: 'hashAnswer',
+          requestId,
+          nextIndex,
+          commitIndex: s.commitIndex,
+          hash: stateHash(s),
+        })
+      }
+    }
+  }
+
+  #tick(): void {
+    this.#reads.tick()
+    this.#reporter.tick()
+    if (this.#s.reloading) return
+    this.#replication.tick()
+    this.#fetch.tick()
+    this.#upkeep.tick()
+  }
+
+  #onHealth(wallMs: Millis, sleptMs: Millis, freeDiskBytes: number): void {
+    const s = this.#s
+    s.freeDiskBytes = freeDiskBytes
+    this.#lease.onHealth(wallMs, sleptMs)
+    // Time in which this process did not run is nobody's fault.
+    if (sleptMs > 0) {
+      s.disk.forgive(sleptMs)
+      this.#replication.tail.forgive(sleptMs)
+    }
+    const low = this.#primary.diskLow
+    if (low && !this.#diskLow) s.event('diskLow', { freeDiskBytes })
+    this.#diskLow = low
+  }
+
+  /** First step of this incarnation. */
+  #begin(): void {
+    const s = this.#s
+    this.#begun = true
+    for (const server of s.options.configServers) this.#membership.address(server)
+    const { epoch, sealedFor } = s.meta
+    s.event('recovered', {
+      epoch,
+      sealedFor,
+      nextIndex: s.log.nextIndex,
+      base: s.log.base,
+      snapshot: s.log.snapshotIndex,
+    })
+  }
+}
+
+function viewOf(s: Shared, lease: Lease): ReplicaView {
+  return {
+    get meta() {
+      return s.meta
+    },
+    get nextIndex() {
+      return s.log.nextIndex
+    },
+    get durableIndex() {
+      return s.disk.durableIndex
+    },
+    get commitIndex() {
+      return s.commitIndex
+    },
+    get base() {
+      return s.log.base
+    },
+    get activated() {
+      return s.activated
+    },
+    get isPrimary() {
+      return s.leading && s.running
+    },
+    get members() {
+      return s.members
+    },
+    get sealed() {
+      return s.sealed
+    },
+    get appliedIndex() {
+      return s.log.nextIndex
+    },
+    leaseValid: (now) => lease.valid(now),
+    epochAt: (index) => s.epochAt(index),
+    stateHash: () => stateHash(s),
+  }
+}

@@ -1,0 +1,184 @@
+// The primary's side of replication (PROTOCOL 5 R1–R3): closed records go to the own disk and to every backup at once; what is
+// lost is sent again; the commit index is the least durable index over all members.
+import type { AppendAckMessage, AppendMessage, Index, Millis, NodeId, Sender } from '@coppice/protocol'
+import { Tail } from './log.js'
+import type { TailRecord } from './log.js'
+import type { OpenRecord } from './open-record.js'
+import type { Shared } from './shared.js'
+
+/** Own records not durable yet before the open record waits and grows (group commit). */
+const RECORDS_IN_FLIGHT = 2
+/** Without progress of a backup for so long its holes are sent again, ms. */
+const RESEND_AFTER_MS = 200
+/** Bytes sent again at a time to one backup. */
+const RESEND_BYTES = 4 * 1024 * 1024
+/** An idle primary says so every so often, ms. */
+const HEARTBEAT_MS = 75
+
+interface Backup {
+  readonly id: NodeId
+  /** On its disk, as it acked. */
+  durable: Index
+  /** In its log, as it acked. */
+  next: Index
+  holds: readonly (readonly [from: Index, to: Index])[]
+  resendAt: Millis
+  sentAt: Millis
+  sentCommit: Index
+}
+
+export class Replication {
+  readonly tail = new Tail()
+  readonly #s: Shared
+  readonly #open: OpenRecord
+  #backups: Backup[] = []
+  #inFlight = 0
+  /** End of what was closed and sent. */
+  #closedTo: Index = 0
+
+  constructor(shared: Shared, open: OpenRecord) {
+    this.#s = shared
+    this.#open = open
+  }
+
+  /** The epoch begins to run under this primary: all members hold exactly [0, start), durably, by their ENTER. */
+  begin(start: Index): void {
+    const s = this.#s
+    this.stop()
+    this.#closedTo = s.log.nextIndex
+    const backup = (id: NodeId): Backup => {
+      return { id, durable: start, next: start, holds: [], resendAt: Infinity, sentAt: -Infinity, sentCommit: 0 }
+    }
+    this.#backups = s.members.filter((id) => id !== s.options.id).map(backup)
+  }
+
+  stop(): void {
+    this.#backups = []
+    this.tail.clear()
+  }
+
+  get wantsFlush(): boolean {
+    if (!this.#s.leading || this.#s.sealed) return false
+    if (this.#open.entries > 0 && this.#inFlight < RECORDS_IN_FLIGHT) return true
+    for (const b of this.#backups) if (b.sentCommit < this.#s.commitIndex) return true
+    return false
+  }
+
+  /** End of turn: the batch is closed unless enough is on its way to the disk; a commit that nothing carried goes alone (C1). */
+  flush(): void {
+    const s = this.#s
+    if (!s.leading || s.sealed) return
+    if (this.#open.entries > 0 && this.#inFlight < RECORDS_IN_FLIGHT) this.close()
+    for (const b of this.#backups) if (b.sentCommit < s.commitIndex) this.#sendCommit(b)
+  }
+
+  /** Closes the open record: to the own disk and, unless sealed, to every backup. */
+  close(): void {
+    const s = this.#s
+    const { entries, firstIndex, elapsedMs } = this.#open
+    if (entries === 0) return
+    const end = firstIndex + entries
+    const bytes = this.#open.close(s.meta.epoch)
+    s.log.appended(firstIndex, end, bytes.length, elapsedMs)
+    this.#inFlight++
+    s.write([{ kind: 'record', firstIndex, entries, bytes }], end, () => this.#inFlight--)
+    const record: TailRecord = { firstIndex, end, bytes, closedAt: s.now }
+    this.tail.push(record)
+    this.#closedTo = end
+    if (s.sealed) return
+    const message = this.#append(record)
+    for (const b of this.#backups) {
+      if (b.next >= firstIndex || b.resendAt === Infinity) b.resendAt = s.now + RESEND_AFTER_MS
+      this.#sendAppend(b, message)
+    }
+  }
+
+  onAck(from: Sender, m: AppendAckMessage): void {
+    const s = this.#s
+    // R2: an ack of another epoch says nothing about this one's log.
+    if (!s.leading || s.sealed || m.epoch !== s.meta.epoch || !s.isMember(from)) return
+    const b = this.#backups.find((x) => x.id === from.id)
+    if (b === undefined) return
+    if (m.nextIndex > b.next || m.durableIndex > b.durable) b.resendAt = s.now + RESEND_AFTER_MS
+    b.next = Math.max(b.next, m.nextIndex)
+    b.durable = Math.max(b.durable, m.durableIndex)
+    b.holds = m.holds
+    this.advanceCommit()
+  }
+
+  /** Raises the commit index as far as the members' disks allow. */
+  advanceCommit(): void {
+    const s = this.#s
+    if (!s.leading || s.sealed) return
+    let least = s.disk.durableIndex
+    for (const b of this.#backups) if (b.durable < least) least = b.durable // R3: commit is the least durable index over ALL members
+    if (least > s.commitIndex) s.commitIndex = least
+    this.tail.trim(s.commitIndex)
+  }
+
+  get wakeAt(): Millis {
+    if (!this.#s.leading || this.#s.sealed) return Infinity
+    let at = Infinity
+    for (const b of this.#backups)
+      at = Math.min(at, b.sentAt + HEARTBEAT_MS, b.next < this.#closedTo ? b.resendAt : Infinity)
+    return at
+  }
+
+  tick(): void {
+    const s = this.#s
+    if (!s.leading || s.sealed) return
+    for (const b of this.#backups) {
+      if (b.next < this.#closedTo && s.now >= b.resendAt) this.#resend(b)
+      if (s.now >= b.sentAt + HEARTBEAT_MS) this.#sendCommit(b)
+    }
+  }
+
+  /** Members whose disks the oldest uncommitted operation waits for, and since when. */
+  waiting(): { since: Millis; waitingFor: NodeId[] } | undefined {
+    const s = this.#s
+    const oldest = this.tail.oldest
+    if (!s.leading || oldest === undefined) return undefined
+    const waitingFor = this.#backups.filter((b) => b.durable < oldest.end).map((b) => b.id)
+    if (s.disk.durableIndex < oldest.end) waitingFor.push(s.options.id)
+    return { since: oldest.closedAt, waitingFor }
+  }
+
+  #append(record: TailRecord): AppendMessage {
+    const s = this.#s
+    const prevEntryEpoch = s.epochAt(record.firstIndex - 1)
+    const { commitIndex } = s
+    return {
+      kind: 'append',
+      epoch: s.meta.epoch,
+      prevIndex: record.firstIndex,
+      prevEntryEpoch,
+      commitIndex,
+      record: record.bytes,
+    }
+  }
+
+  #sendAppend(b: Backup, message: AppendMessage): void {
+    b.sentAt = this.#s.now
+    b.sentCommit = message.commitIndex
+    this.#s.send(b.id, message)
+  }
+
+  #sendCommit(b: Backup): void {
+    const s = this.#s
+    b.sentAt = s.now
+    b.sentCommit = s.commitIndex
+    s.send(b.id, { kind: 'commit', epoch: s.meta.epoch, commitIndex: s.commitIndex, nextIndex: this.#closedTo })
+  }
+
+  /** Sends what a backup does not hold, a bounded piece at a time. */
+  #resend(b: Backup): void {
+    let bytes = 0
+    for (const record of this.tail.from(b.next)) {
+      if (b.holds.some(([from, to]) => from <= record.firstIndex && record.end <= to)) continue
+      if (bytes > 0 && bytes + record.bytes.length > RESEND_BYTES) break
+      bytes += record.bytes.length
+      this.#sendAppend(b, this.#append(record))
+    }
+    b.resendAt = this.#s.now + RESEND_AFTER_MS
+  }
+}

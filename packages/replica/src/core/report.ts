@@ -1,0 +1,105 @@
+// Reports to the config service (PROTOCOL 2, 3 L1): registration, heartbeat and lease request in one, to the leader when it is
+// known, else to all.
+import type { ConfigToReplica, Millis, NodeId, Report } from '@coppice/protocol'
+import type { Lease } from './lease.js'
+import type { Replication } from './replication.js'
+import type { Shared } from './shared.js'
+
+type Answer = Extract<ConfigToReplica, { kind: 'answer' }>
+
+/** Reports without an answer after which the leader is looked for again. */
+const MAX_UNANSWERED = 2
+/** Least time between two reports, ms. */
+const HINT_PAUSE_MS = 20
+
+export class Reporter {
+  readonly #s: Shared
+  readonly #lease: Lease
+  readonly #replication: Replication
+  #leader: NodeId | '' = ''
+  #unanswered = 0
+  #at: Millis
+  #sentAt: Millis = -Infinity
+
+  constructor(shared: Shared, lease: Lease, replication: Replication) {
+    this.#s = shared
+    this.#lease = lease
+    this.#replication = replication
+    this.#at = shared.now
+  }
+
+  get wakeAt(): Millis {
+    return this.#at
+  }
+
+  tick(): void {
+    const s = this.#s
+    if (s.now < this.#at) return
+    this.#sentAt = s.now
+    this.#at = s.now + s.params.renewMs * (0.8 + 0.4 * s.random())
+    if (this.#unanswered >= MAX_UNANSWERED) this.#leader = ''
+    this.#unanswered++
+    const report = this.#report()
+    if (this.#leader !== '') s.send(this.#leader, report)
+    else for (const { id } of this.configServers()) s.send(id, report)
+  }
+
+  /** A grant comes from the leader. */
+  onGrant(from: NodeId): void {
+    this.#leader = from
+    this.#unanswered = 0
+  }
+
+  onAnswer(from: NodeId, m: Answer): void {
+    if (m.leader === from) this.#unanswered = 0
+    if (m.leader === '' || m.leader === this.#leader) return
+    this.#leader = m.leader
+    this.#unanswered = 0
+    // The one asked does not lead: the report belongs to the other, soon (two that name each other must not be flooded).
+    if (m.leader !== from) this.#at = Math.min(this.#at, this.#sentAt + HINT_PAUSE_MS)
+  }
+
+  /** The configuration's list once it is known, until then the command line's. */
+  configServers(): readonly { readonly id: NodeId; readonly storeId?: string }[] {
+    const known = this.#s.configuration?.configServers ?? []
+    return known.length > 0 ? known : this.#s.options.configServers
+  }
+
+  #report(): Report {
+    const s = this.#s
+    const { id, address, zone } = s.options
+    const meta = s.disk.durableMeta // what is told is on disk
+    const entered = meta.epoch > 0 && meta.epoch === s.meta.epoch
+    const asks = entered && !s.reloading && s.params.leaseReads && this.#lease.noLeaseBelow <= meta.epoch
+    const trouble = this.#trouble()
+    return {
+      kind: 'report',
+      group: meta.group,
+      server: { id, storeId: meta.storeId, address, ...(zone === undefined ? {} : { zone }) },
+      epoch: meta.epoch,
+      checkpointId: meta.checkpointId,
+      sealedFor: meta.sealedFor,
+      cannotLead: meta.epoch > 0 && s.recovered.meta.claim === meta.epoch,
+      activated: s.activated,
+      nextIndex: s.log.nextIndex,
+      durableIndex: s.disk.durableIndex,
+      commitIndex: s.commitIndex,
+      base: s.log.base,
+      digest: s.machine.digest,
+      nonce: asks ? this.#lease.ask() : '',
+      freeDiskBytes: Math.floor(s.freeDiskBytes),
+      ...(trouble === undefined ? {} : { trouble }),
+    }
+  }
+
+  /** An own write, or an uncommitted operation, that is older than T_fail, and who is waited for. */
+  #trouble(): Report['trouble'] {
+    const s = this.#s
+    const { failMs } = s.params
+    const fsync = s.now - s.disk.oldestBegunAt
+    if (fsync > failMs) return { kind: 'fsync', sinceMs: fsync, waitingFor: [s.options.id] }
+    const waiting = this.#replication.waiting()
+    if (waiting === undefined || s.now - waiting.since <= failMs) return undefined
+    return { kind: 'uncommitted', sinceMs: s.now - waiting.since, waitingFor: waiting.waitingFor }
+  }
+}

@@ -1,0 +1,93 @@
+// SEAL and RELINQUISH (PROTOCOL 2.3, 2.5): the promise to an epoch above the own one, durable before it is answered. From then on
+// the log is frozen until ENTER.
+import type { ConfigToReplica, Epoch, NodeId } from '@coppice/protocol'
+import type { Backup } from './backup.js'
+import type { Lease } from './lease.js'
+import type { Reads } from './reads.js'
+import type { Replication } from './replication.js'
+import type { Shared } from './shared.js'
+import type { Snapshots } from './snapshots.js'
+
+type SealMessage = Extract<ConfigToReplica, { kind: 'seal' }>
+type RelinquishMessage = Extract<ConfigToReplica, { kind: 'relinquish' }>
+
+export class Sealing {
+  readonly #s: Shared
+  readonly #replication: Replication
+  readonly #backup: Backup
+  readonly #reads: Reads
+  readonly #lease: Lease
+  readonly #snapshots: Snapshots
+
+  constructor(s: Shared, r: Replication, backup: Backup, reads: Reads, lease: Lease, snapshots: Snapshots) {
+    this.#s = s
+    this.#replication = r
+    this.#backup = backup
+    this.#reads = reads
+    this.#lease = lease
+    this.#snapshots = snapshots
+  }
+
+  onSeal(from: NodeId, m: SealMessage): void {
+    const s = this.#s
+    const { epoch, sealedFor } = s.meta
+    // Another store registered under this name: this one must never be a source.
+    const registered = s.configuration?.servers.find((x) => x.id === s.options.id)
+    if (registered !== undefined && registered.storeId !== s.meta.storeId) {
+      return this.#answer(from, m.epoch, 'this store is not the registered one')
+    }
+    // Amnesia: it does not remember an epoch it was a member of.
+    if (epoch < m.prev)
+      return this.#answer(from, m.epoch, `own epoch ${epoch} is below ${m.prev}: it has lost its memory`)
+    // Late: it is in that epoch, or beyond it.
+    if (m.epoch <= epoch) return this.#answer(from, m.epoch, `own epoch is ${epoch} already`)
+    // Another attempt got further.
+    if (m.epoch < sealedFor) return this.#answer(from, m.epoch, `sealed for ${sealedFor} already`)
+    this.promise(m.epoch)
+    s.disk.whenDurable(() => this.#answer(from, m.epoch, '')) // the seal is durable before it is answered
+  }
+
+  /** Promises `epoch`: flushes what is applied, then the mark, in order, one durable point. */
+  promise(epoch: Epoch): void {
+    const s = this.#s
+    if (s.meta.sealedFor >= epoch) return
+    this.freeze()
+    s.writeMeta({ sealedFor: epoch })
+    s.event('sealed', { sealedFor: epoch, nextIndex: s.log.nextIndex, commitIndex: s.commitIndex })
+  }
+
+  /** Ends this replica's part in its epoch: nothing is proposed, appended or committed in it any more. */
+  freeze(): void {
+    const s = this.#s
+    if (s.leading) this.#replication.close() // what is applied must be in the log
+    s.leading = false
+    this.#replication.stop()
+    this.#backup.clear()
+    this.#snapshots.endEpoch()
+    this.#reads.endEpoch()
+  }
+
+  /** RELINQUISH(r): no lease of an epoch below r is held or taken from here on. */
+  onRelinquish(from: NodeId, m: RelinquishMessage): void {
+    this.#lease.relinquish(m.epoch)
+    this.#s.send(from, { kind: 'relinquished', group: this.#s.meta.group, epoch: m.epoch })
+  }
+
+  #answer(to: NodeId, epoch: Epoch, reason: string): void {
+    const s = this.#s
+    const { group, lineage, sealedFor } = s.meta
+    // A newer promise or ENTER overtook this answer: what it would say is no longer frozen.
+    if (reason === '' && (s.meta.epoch >= epoch || sealedFor !== epoch)) return
+    const { nextIndex, base } = s.log
+    const { commitIndex, machine } = s
+    const own = {
+      ownEpoch: s.meta.epoch,
+      sealedFor,
+      nextIndex,
+      base,
+      commitIndex,
+      lineage: lineage.map(([e, i]): [number, number] => [e, i]),
+    }
+    s.send(to, { kind: 'sealReply', group, epoch, ok: reason === '', reason, ...own, digest: machine.digest })
+  }
+}

@@ -1,0 +1,148 @@
+// What the parts of a replica core share: its marks, its log, its role, and the list of effects being made (PROTOCOL 2).
+import { DEFAULT_PARAMS, epochAt } from '@coppice/protocol'
+import type {
+  BytesPort,
+  Configuration,
+  ConnectionId,
+  Epoch,
+  EventName,
+  FromReplicaServer,
+  Index,
+  Millis,
+  NodeId,
+  Params,
+  ReplicaToClient,
+  Sender,
+} from '@coppice/protocol'
+import { Applier } from './apply.js'
+import { DiskQueue } from './disk-queue.js'
+import { ClerkTable } from './exactly-once.js'
+import { Log } from './log.js'
+import type { DiskWrite, ReplicaEffect, ReplicaMeta, ReplicaOptions } from './io.js'
+import type { StateMachine } from './state-machine.js'
+
+/** What recovery found on the disk and rebuilt from it. */
+export interface Recovered {
+  readonly meta: ReplicaMeta
+  readonly log: Log
+  readonly table: ClerkTable
+  readonly applier: Applier
+  readonly snapshotId: string
+  readonly snapshotBytes: number
+}
+
+export class Shared {
+  readonly options: ReplicaOptions
+  readonly machine: StateMachine
+  readonly bytes: BytesPort
+  readonly log: Log
+  readonly table: ClerkTable
+  readonly applier: Applier
+  readonly effects: ReplicaEffect[] = []
+  readonly disk: DiskQueue
+  readonly recovered: Recovered
+  /** Time of the present step. */
+  now: Millis
+  /** Marks as they will be once every write begun so far is durable. */
+  meta: ReplicaMeta
+  /** The newest configuration heard of; its epoch may be older or newer than this replica's. */
+  configuration: Configuration | undefined
+  /** This incarnation learned that its epoch runs (PROTOCOL 2.7). */
+  activated = false
+  /** Members of the own epoch, primary first, with the stores they must have; empty until activated. */
+  members: readonly NodeId[] = []
+  /** All below is committed (R3, C1, C2). */
+  commitIndex: Index
+  /** Primary with its claim durable: it may propose. */
+  leading = false
+  /** False from a restart until the primary accepted what this store holds: only then lease reads (PROTOCOL 3). */
+  acceptedByPrimary = false
+  /** The store was changed under the state: only a new core may go on. */
+  reloading = false
+  /** Bytes free on the data directory's disk. */
+  freeDiskBytes = Number.MAX_SAFE_INTEGER
+  #seed: number
+
+  constructor(options: ReplicaOptions, machine: StateMachine, bytes: BytesPort, recovered: Recovered, now: Millis) {
+    this.options = options
+    this.machine = machine
+    this.bytes = bytes
+    this.recovered = recovered
+    this.meta = recovered.meta
+    this.log = recovered.log
+    this.table = recovered.table
+    this.applier = recovered.applier
+    this.disk = new DiskQueue(this.effects, this.log.nextIndex, this.meta)
+    this.commitIndex = this.log.snapshotIndex
+    this.now = now
+    this.#seed = options.seed >>> 0
+  }
+
+  /** An epoch above the own was promised: the log is frozen (PROTOCOL 2.3). */
+  get sealed(): boolean {
+    return this.meta.sealedFor > this.meta.epoch
+  }
+
+  get params(): Params {
+    return this.configuration?.params ?? DEFAULT_PARAMS
+  }
+
+  /** Primary of the own epoch by configuration, whether it may lead or not. */
+  get primary(): NodeId | '' {
+    return this.members[0] ?? ''
+  }
+
+  epochAt(index: Index): Epoch {
+    return epochAt(this.meta.lineage, index)
+  }
+
+  /** The epoch's activation is learned, it is not over as far as known here, and the store is trusted. */
+  get running(): boolean {
+    return this.activated && !this.sealed && !this.reloading
+  }
+
+  /** Whether the sender is a member of the own, activated epoch with the store that is registered for it. */
+  isMember(from: Sender): boolean {
+    if (!this.activated || !this.members.includes(from.id)) return false
+    const entry = this.configuration?.servers.find((s) => s.id === from.id)
+    return entry === undefined || entry.storeId === from.storeId
+  }
+
+  send(to: NodeId, message: FromReplicaServer): void {
+    this.effects.push({ kind: 'send', to, message })
+  }
+
+  reply(connection: ConnectionId, message: ReplicaToClient): void {
+    this.effects.push({ kind: 'reply', connection, message })
+  }
+
+  event(name: EventName, fields: Readonly<Record<string, unknown>>): void {
+    this.effects.push({ kind: 'event', name, fields: { epoch: this.meta.epoch, ...fields } })
+  }
+
+  /** Begins a write that changes the marks too; they are valid at once, for what follows is written after them. */
+  writeMeta(change: Partial<ReplicaMeta>, then?: () => void): void {
+    this.meta = { ...this.meta, ...change }
+    this.disk.write(this.now, [{ kind: 'meta', meta: this.meta }], -1, then)
+  }
+
+  write(writes: readonly DiskWrite[], durableTo: Index, then?: () => void): void {
+    this.disk.write(this.now, writes, durableTo, then)
+  }
+
+  /** From here on only a new core, built from the disk, may go on. */
+  reloadWhenDurable(): void {
+    this.reloading = true
+    this.leading = false
+    this.disk.whenDurable(() => this.effects.push({ kind: 'reload' }))
+  }
+
+  /** Own jitter and nonces: a number in [0, 1) (mulberry32). */
+  random(): number {
+    this.#seed = (this.#seed + 0x6d2b79f5) >>> 0
+    let t = this.#seed
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}

@@ -1,0 +1,189 @@
+// Snapshots (PROTOCOL 5, 7): machine, exactly-once table and log time as of n = nextIndex, written piece by piece while entries go on
+// being applied; usable only once commitIndex ≥ n in the same epoch, so that no snapshot holds what may be discarded.
+import { CHUNK_BYTES, DecodeError, Reader, Writer } from '@coppice/protocol'
+import type { Index, Lineage, Millis } from '@coppice/protocol'
+import type { TableCapture } from './exactly-once.js'
+import { lineageBelow } from './lineage/edit.js'
+import type { Replication } from './replication.js'
+import type { Shared } from './shared.js'
+import type { StateCapture, StateLoader, StateMachine } from './state-machine.js'
+import type { ClerkTable } from './exactly-once.js'
+
+/** Chunks handed to the disk and not durable yet, above which the capture waits. */
+const CHUNKS_IN_FLIGHT = 2
+
+const PIECE_PRELUDE = 0
+const PIECE_TABLE = 1
+const PIECE_MACHINE = 2
+
+interface Running {
+  readonly snapshotId: string
+  readonly index: Index
+  readonly lineage: Lineage
+  readonly elapsedMs: Millis
+  readonly bytesWritten: number
+  readonly table: TableCapture
+  readonly machine: StateCapture
+  stage: 'prelude' | 'table' | 'machine' | 'captured'
+  chunks: number
+  totalBytes: number
+  inFlight: number
+}
+
+export class Snapshots {
+  readonly #s: Shared
+  readonly #replication: Replication
+  #running: Running | undefined
+
+  constructor(shared: Shared, replication: Replication) {
+    this.#s = shared
+    this.#replication = replication
+  }
+
+  get wantsCapture(): boolean {
+    const run = this.#running
+    if (run !== undefined) return run.stage !== 'captured' && run.inFlight < CHUNKS_IN_FLIGHT
+    return this.#s.running && this.#s.log.bytesSinceSnapshot >= this.#s.options.snapshotEveryBytes
+  }
+
+  /** Idle time: begins a capture, or takes one piece of it. */
+  capture(): void {
+    if (!this.wantsCapture) return
+    if (this.#running === undefined) return this.#begin()
+    const run = this.#running
+    const piece = this.#nextPiece(run)
+    if (piece === undefined) {
+      run.stage = 'captured'
+      return this.maybeCommit()
+    }
+    run.totalBytes += piece.length
+    run.inFlight++
+    const chunk = { kind: 'snapshotChunk', snapshotId: run.snapshotId, chunk: run.chunks++, bytes: piece } as const
+    this.#s.write([chunk], -1, () => {
+      run.inFlight--
+      if (this.#running === run) this.maybeCommit()
+    })
+  }
+
+  /** Makes the snapshot the one to recover from, once it is whole on disk and everything in it is committed. */
+  maybeCommit(): void {
+    const s = this.#s
+    const run = this.#running
+    if (run === undefined || run.stage !== 'captured' || run.inFlight > 0) return
+    if (s.commitIndex < run.index) return // usable only once commitIndex ≥ n
+    this.#running = undefined
+    const { snapshotId, index, lineage, chunks, totalBytes } = run
+    const header = { snapshotId, index, lineage, chunks, totalBytes, digest: s.machine.digest }
+    s.log.snapshotCommitted(index, run.bytesWritten)
+    // A sealed log is pinned for those who must catch up (D6).
+    const cut = s.sealed ? s.log.base : s.log.cutPoint(s.options.minLogBytesKept)
+    if (cut > s.log.base) {
+      s.log.cutBelow(cut)
+      s.write(
+        [
+          { kind: 'snapshotCommit', header },
+          { kind: 'cutPrefix', below: cut },
+        ],
+        -1,
+      )
+      s.event('logCut', { below: cut })
+    } else {
+      s.write([{ kind: 'snapshotCommit', header }], -1)
+    }
+    s.event('snapshotCommitted', { index, chunks, bytes: totalBytes })
+  }
+
+  /** The epoch ends here: what is not committed by now may be discarded, and a snapshot that holds it with it. */
+  endEpoch(): void {
+    if (this.#running !== undefined && this.#s.commitIndex < this.#running.index)
+      this.discard('sealed before it was committed')
+  }
+
+  discard(reason: string): void {
+    const run = this.#running
+    if (run === undefined) return
+    this.#running = undefined
+    run.table.release()
+    run.machine.release()
+    this.#s.write([{ kind: 'snapshotDrop', snapshotId: run.snapshotId }], -1)
+    this.#s.event('snapshotDiscarded', { index: run.index, reason })
+  }
+
+  #begin(): void {
+    const s = this.#s
+    this.#replication.close() // a snapshot ends where a record ends
+    const index = s.log.nextIndex
+    const word = Math.floor(s.random() * 2 ** 32).toString(36)
+    this.#running = {
+      snapshotId: `s${s.meta.epoch}.${index}.${word}`,
+      index,
+      lineage: lineageBelow(s.meta.lineage, index),
+      elapsedMs: s.log.elapsedMs,
+      bytesWritten: s.log.bytesWritten,
+      table: s.table.capture(index),
+      machine: s.machine.getState(),
+      stage: 'prelude',
+      chunks: 0,
+      totalBytes: 0,
+      inFlight: 0,
+    }
+    s.event('snapshotBegun', { index })
+  }
+
+  #nextPiece(run: Running): Uint8Array | undefined {
+    if (run.stage === 'prelude') {
+      run.stage = 'table'
+      const w = new Writer(16)
+      w.u8(PIECE_PRELUDE)
+      w.u53(run.elapsedMs)
+      return w.take()
+    }
+    if (run.stage === 'table') {
+      const piece = run.table.next(CHUNK_BYTES)
+      if (piece !== undefined) return tagged(PIECE_TABLE, piece)
+      run.stage = 'machine'
+    }
+    const piece = run.machine.next(CHUNK_BYTES)
+    if (piece !== undefined) return tagged(PIECE_MACHINE, piece)
+    run.machine.release()
+    return undefined
+  }
+}
+
+function tagged(kind: number, piece: Uint8Array): Uint8Array {
+  const chunk = new Uint8Array(1 + piece.length)
+  chunk[0] = kind
+  chunk.set(piece, 1)
+  return chunk
+}
+
+/** Takes the chunks of a snapshot in their order, at recovery. */
+export class SnapshotLoader {
+  elapsedMs: Millis = 0
+  readonly #table: ClerkTable
+  readonly #machine: StateLoader
+
+  constructor(table: ClerkTable, machine: StateMachine) {
+    this.#table = table
+    this.#machine = machine.setState()
+  }
+
+  add(chunk: Uint8Array): void {
+    const piece = chunk.subarray(1)
+    switch (chunk[0]) {
+      case PIECE_PRELUDE:
+        this.elapsedMs = new Reader(piece).u53()
+        return
+      case PIECE_TABLE:
+        return this.#table.load(piece)
+      case PIECE_MACHINE:
+        return this.#machine.add(piece)
+      default:
+        throw new DecodeError(`unknown piece ${chunk[0]} in a snapshot`)
+    }
+  }
+
+  finish(): void {
+    this.#machine.finish()
+  }
+}

@@ -1,0 +1,38 @@
+// What a replica says about itself to the command and to tests.
+import type { ProcessStatus } from '@coppice/protocol'
+import type { Lease } from './lease.js'
+import type { Shared } from './shared.js'
+
+export function statusOf(s: Shared, lease: Lease): ProcessStatus {
+  const left = lease.left(s.now)
+  const role = s.leading ? 'primary' : s.activated ? 'backup' : 'spare'
+  return {
+    id: s.options.id,
+    group: s.meta.group,
+    role,
+    pid: s.options.pid,
+    address: s.options.address,
+    epoch: s.meta.epoch,
+    nextIndex: s.log.nextIndex,
+    commitIndex: s.commitIndex,
+    durableIndex: s.disk.durableIndex,
+    lease: left > 0 ? Math.round(left) : 'none',
+    sealedFor: s.meta.sealedFor,
+    note: noteOf(s),
+    version: s.options.version,
+  }
+}
+
+function noteOf(s: Shared): string {
+  if (s.reloading) return 'rebuilding its state from disk'
+  if (s.sealed) return `sealed for epoch ${s.meta.sealedFor}`
+  if (s.activated && !s.leading && s.primary === s.options.id) {
+    return s.recovered.meta.claim === s.meta.epoch ? 'restarted primary: waits for the next epoch' : 'becoming primary'
+  }
+  return ''
+}
+
+/** Hash of everything replicated at one index (I9). */
+export function stateHash(s: Shared): string {
+  return `${s.machine.hash()}-${s.table.hash()}`
+}

@@ -1,0 +1,107 @@
+// The source's side of a transfer (PROTOCOL 5 D6, R6): reads log and snapshot from disk and ships them, one chunk for each question.
+import { CHUNK_BYTES } from '@coppice/protocol'
+import type { Index, NodeId, ReplicaToReplicaControl, Sender } from '@coppice/protocol'
+import type { ReplicaInput } from './io.js'
+import type { Shared } from './shared.js'
+
+type FetchLog = Extract<ReplicaToReplicaControl, { kind: 'fetchLog' }>
+type FetchSnapshot = Extract<ReplicaToReplicaControl, { kind: 'fetchSnapshot' }>
+type Reason = Extract<ReplicaToReplicaControl, { kind: 'fetchRefused' }>['reason']
+
+interface Question {
+  readonly peer: NodeId
+  readonly token: number
+  readonly limit: Index
+}
+/** Questions under way at the disk; above that they are dropped and asked again. */
+const MAX_QUESTIONS = 64
+
+export class TransferSource {
+  readonly #s: Shared
+  readonly #questions = new Map<number, Question>()
+  #token = 0
+
+  constructor(shared: Shared) {
+    this.#s = shared
+  }
+
+  onFetchLog(from: Sender, m: FetchLog): void {
+    const s = this.#s
+    // A store that is being rebuilt, or that never was in an epoch, is nobody's source.
+    if (s.reloading || s.meta.epoch === 0) return this.#refuse(from.id, m.token, 'notServing')
+    // D2: uncommitted entries are shipped only as far as they are frozen.
+    if (!m.committedOnly && !s.sealed && m.to > s.meta.start) return this.#refuse(from.id, m.token, 'notServing')
+    // Learning needs an epoch that runs: only there is the commit index meaningful.
+    if (m.committedOnly && !s.activated) return this.#refuse(from.id, m.token, 'notServing')
+    if (m.from < s.log.base) return this.#refuse(from.id, m.token, 'compacted')
+    // The entry before must be the same on both sides, else what follows is another history.
+    if (m.from > s.log.nextIndex || s.epochAt(m.from - 1) !== m.fromEpoch)
+      return this.#refuse(from.id, m.token, 'mismatch')
+    const have = m.committedOnly ? Math.min(s.commitIndex, s.disk.durableIndex) : s.disk.durableIndex
+    const limit = Math.min(m.to, have)
+    if (m.from >= limit) {
+      s.send(from.id, {
+        kind: 'logChunk',
+        token: m.token,
+        from: m.from,
+        next: m.from,
+        end: true,
+        records: new Uint8Array(0),
+      })
+      return
+    }
+    const token = this.#ask({ peer: from.id, token: m.token, limit })
+    if (token !== 0) s.effects.push({ kind: 'readLog', token, from: m.from, to: limit, maxBytes: CHUNK_BYTES })
+  }
+
+  onFetchSnapshot(from: Sender, m: FetchSnapshot): void {
+    if (this.#s.reloading) return this.#refuse(from.id, m.token, 'notServing')
+    const token = this.#ask({ peer: from.id, token: m.token, limit: 0 })
+    if (token !== 0) this.#s.effects.push({ kind: 'readSnapshot', token, snapshotId: m.snapshotId, chunk: m.chunk })
+  }
+
+  onLogRead(input: Extract<ReplicaInput, { kind: 'logRead' }>): void {
+    const q = this.#take(input.token)
+    if (q === undefined) return
+    const { from, next, records } = input
+    // Cut away meanwhile.
+    if (records.length === 0) return this.#refuse(q.peer, q.token, 'compacted')
+    this.#s.send(q.peer, { kind: 'logChunk', token: q.token, from, next, end: next >= q.limit, records })
+  }
+
+  onSnapshotRead(input: Extract<ReplicaInput, { kind: 'snapshotRead' }>): void {
+    const q = this.#take(input.token)
+    if (q === undefined) return
+    const { header, chunk, bytes } = input
+    if (header === undefined || bytes === undefined) return this.#refuse(q.peer, q.token, 'noSnapshot')
+    const { snapshotId, index, lineage, chunks, totalBytes } = header
+    const crc = this.#s.bytes.crc32(bytes, 0, bytes.length)
+    const message = {
+      kind: 'snapshotChunk',
+      token: q.token,
+      snapshotId,
+      index,
+      lineage,
+      chunk,
+      chunks,
+      totalBytes,
+    } as const
+    this.#s.send(q.peer, { ...message, crc, bytes })
+  }
+
+  #ask(question: Question): number {
+    if (this.#questions.size >= MAX_QUESTIONS) return 0
+    this.#questions.set(++this.#token, question)
+    return this.#token
+  }
+
+  #take(token: number): Question | undefined {
+    const q = this.#questions.get(token)
+    this.#questions.delete(token)
+    return q
+  }
+
+  #refuse(to: NodeId, token: number, reason: Reason): void {
+    this.#s.send(to, { kind: 'fetchRefused', group: this.#s.meta.group, token, reason })
+  }
+}
