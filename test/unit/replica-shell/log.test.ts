@@ -98,7 +98,10 @@ test('cutPrefix_insideARecord_keepsThatRecord', async () => {
   const dir = freshDir()
   let t = await openStore(dir)
   for (let i = 1; i <= 30; i += 3) void t.write(recordOf(i, 3))
-  await t.write({ kind: 'snapshotCommit', header: { snapshotId: 's', index: 31, lineage: [], chunks: 0, totalBytes: 0, digest: '' } })
+  await t.write({
+    kind: 'snapshotCommit',
+    header: { snapshotId: 's', index: 31, lineage: [], chunks: 0, totalBytes: 0, digest: '' },
+  })
   await t.write({ kind: 'cutPrefix', below: 12 })
   expect((await t.indexes())[0]).toBe(10)
   t = await reopen(t, dir)

@@ -75,7 +75,9 @@ test('recover_lostTail_isRefused', async () => {
   const t = await openStore(dir)
   for (let i = 1; i <= 4; i++) await t.write(recordOf(i))
   // As if lmdb had lost its last entry without a trace.
-  const { lmdb } = t.store as unknown as { lmdb: { table(n: string): { remove(k: unknown): void }; commit(w: () => void, d: () => void): void } }
+  const { lmdb } = t.store as unknown as {
+    lmdb: { table(n: string): { remove(k: unknown): void }; commit(w: () => void, d: () => void): void }
+  }
   await new Promise<void>((resolve) => lmdb.commit(() => lmdb.table('log').remove([1, 4]), resolve))
   await expect(t.recovered()).rejects.toThrow(/the log ends at 4, but it was written up to 5/)
 })
@@ -84,7 +86,9 @@ test('recover_hole_isRefused', async () => {
   const dir = freshDir()
   const t = await openStore(dir)
   for (let i = 1; i <= 4; i++) await t.write(recordOf(i))
-  const { lmdb } = t.store as unknown as { lmdb: { table(n: string): { remove(k: unknown): void }; commit(w: () => void, d: () => void): void } }
+  const { lmdb } = t.store as unknown as {
+    lmdb: { table(n: string): { remove(k: unknown): void }; commit(w: () => void, d: () => void): void }
+  }
   await new Promise<void>((resolve) => lmdb.commit(() => lmdb.table('log').remove([1, 2]), resolve))
   await expect(t.recovered()).rejects.toThrow(/log record 2 is missing/)
 })

@@ -11,4 +11,6 @@ const server = await createViteServer({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
 })
-await server.ssrLoadModule(process.argv[2])
+// The program sees its arguments as if it had been started itself.
+process.argv.splice(1, 1)
+await server.ssrLoadModule(process.argv[1])

@@ -22,7 +22,10 @@ async function logOf(dir: string, records: number): Promise<TestStore> {
 test('cutPrefix_ofManyRecords_isOneSmallWriteAndSweptWhileWritesGoOn', async () => {
   const dir = freshDir()
   let t = await logOf(dir, RECORDS)
-  await t.write({ kind: 'snapshotCommit', header: headerOf('s', RECORDS, []) }, { kind: 'cutPrefix', below: RECORDS - 10 })
+  await t.write(
+    { kind: 'snapshotCommit', header: headerOf('s', RECORDS, []) },
+    { kind: 'cutPrefix', below: RECORDS - 10 },
+  )
   expect(keysIn(t, 'log')).toBeGreaterThan(RECORDS / 2)
   expect((await t.indexes())[0]).toBe(RECORDS - 10)
   let next = RECORDS + 1
@@ -59,7 +62,11 @@ test('snapshotPieces_ofDroppedSnapshots_areSwept_unfinishedOnesAreNot', async ()
   const piece = new Uint8Array(10)
   for (let round = 0; round < 3; round++) {
     for (let c = 0; c < 600; c++) void t.write(chunkOf(`s${round}`, c, piece))
-    const header = headerOf(`s${round}`, 1, Array.from({ length: 600 }, () => piece))
+    const header = headerOf(
+      `s${round}`,
+      1,
+      Array.from({ length: 600 }, () => piece),
+    )
     await t.write({ kind: 'snapshotCommit', header })
     // Begun while the sweep of the one before is under way.
     for (let c = 0; c < 5; c++) void t.write(chunkOf(`next${round}`, c, piece))

@@ -1,11 +1,11 @@
-// Writes to the store in argv[3] until it is killed and prints the highest index it was told is durable, one a line.
+// Writes to the store in argv[2] until it is killed and prints the highest index it was told is durable, one a line.
 import { writeSync } from 'node:fs'
 import type { DiskWrite } from '@coppice/replica'
 import { openReplicaStore } from '@coppice/replica/server'
 import { recordOf } from './records.js'
 
 const AHEAD = 6
-const dir = process.argv[3]!
+const dir = process.argv[2]!
 const store = await openReplicaStore(dir, { id: 'r1', group: 'main' })
 let next = 1
 const endByToken: number[] = []

@@ -18,7 +18,8 @@ export class ClusterCheck {
 
   /** Fields of a `linkRefused` event. Answers the reason to stop, or undefined. */
   onRefused({ peer, reason, code }: LogFields): string | undefined {
-    if (this.belongs || code !== 'WRONG_CLUSTER' || typeof peer !== 'string' || !this.configServers.has(peer)) return undefined
+    if (this.belongs || code !== 'WRONG_CLUSTER' || typeof peer !== 'string' || !this.configServers.has(peer))
+      return undefined
     this.refusedBy.add(peer)
     if (this.refusedBy.size * 2 <= this.configServers.size) return undefined
     return `belongs to another cluster than its config servers ${[...this.refusedBy].join(', ')}: ${String(reason)}`

@@ -51,23 +51,7 @@ export class LmdbStore implements ReplicaStorage {
   }
 
   write(token: number, writes: readonly DiskWrite[]): void {
-    this.queued++
-    let after: StoreView
-    this.commit(
-      () => {
-        this.image.put(writes)
-        after = this.image.view()
-      },
-      () => {
-        const cut = this.durable.manifest !== after.manifest
-        this.durable = after
-        this.image.seen(writes)
-        this.completed++
-        this.onWritten(token)
-        this.wake()
-        if (cut) this.maybeSweep()
-      },
-    )
+    this.enqueue(writes, () => this.onWritten(token))
   }
 
   async readLog(from: Index, to: Index, maxBytes: number): Promise<LogSlice> {
@@ -83,7 +67,8 @@ export class LmdbStore implements ReplicaStorage {
       if (chunk < 0 || chunk >= snapshot.header.chunks) return { header: snapshot.header, bytes: undefined }
       const sealed = this.tables.chunks.get([snapshot.slot, chunk])
       const bytes = sealed === undefined ? undefined : openSealed(sealed)
-      if (bytes === undefined) throw damaged(this.path, `piece ${chunk} of snapshot ${snapshot.header.snapshotId} is damaged or missing`)
+      if (bytes === undefined)
+        throw damaged(this.path, `piece ${chunk} of snapshot ${snapshot.header.snapshotId} is damaged or missing`)
       return { header: snapshot.header, bytes }
     })
   }
@@ -94,6 +79,13 @@ export class LmdbStore implements ReplicaStorage {
   }
 
   async recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void> {
+    // Whoever was writing these is gone: only a core's memory knows how far they got and where they came from.
+    const orphans = this.image.manifest.unfinished
+    if (orphans.length > 0)
+      this.enqueue(
+        orphans.map(({ snapshotId }) => ({ kind: 'snapshotDrop', snapshotId })),
+        () => undefined,
+      )
     await this.drained()
     await recoverStore(this.tables, this.durable, sink, onProgress)
   }
@@ -109,6 +101,26 @@ export class LmdbStore implements ReplicaStorage {
     if (this.failure !== undefined) return
     this.failure = reason
     this.onFailed(reason)
+  }
+
+  private enqueue(writes: readonly DiskWrite[], written: () => void): void {
+    this.queued++
+    let after: StoreView
+    this.commit(
+      () => {
+        this.image.put(writes)
+        after = this.image.view()
+      },
+      () => {
+        const cut = this.durable.manifest !== after.manifest
+        this.durable = after
+        this.image.seen(writes)
+        this.completed++
+        written()
+        this.wake()
+        if (cut) this.maybeSweep()
+      },
+    )
   }
 
   private commit(writes: () => void, durable: () => void): void {

@@ -13,7 +13,8 @@ export function firstRecordKey(t: StoreTables, m: Manifest): RecordKey | undefin
   for (const [i, { generation, from }] of m.stretches.entries()) {
     const upTo = { start: [generation, Math.max(m.below, from)], end: [generation, from - 1], reverse: true, limit: 1 }
     if (i === 0) for (const key of t.log.keys(upTo)) return key as RecordKey
-    for (const key of t.log.keys({ start: [generation, from], end: [generation, endOf(m, i)], limit: 1 })) return key as RecordKey
+    for (const key of t.log.keys({ start: [generation, from], end: [generation, endOf(m, i)], limit: 1 }))
+      return key as RecordKey
   }
   return undefined
 }
@@ -57,7 +58,8 @@ export function scanLog(
       const index = positionOf(key)
       if (index !== next) throw damaged(t.path, `log record ${next} is missing (the next one is ${index})`)
       const header = checkRecord(t.path, index, value)
-      if (index + header.entries > at.end) throw damaged(t.path, `log record ${index} reaches over the cut at ${at.end}`)
+      if (index + header.entries > at.end)
+        throw damaged(t.path, `log record ${index} reaches over the cut at ${at.end}`)
       if (!visit(value, header)) return next
       next = index + header.entries
     }

@@ -13,12 +13,22 @@ const SLICE_MS = 8
 
 type OnProgress = (progress: RecoveryProgress) => void
 
-export async function recoverStore(t: StoreTables, view: StoreView, sink: RecoverySink, onProgress: OnProgress): Promise<void> {
+export async function recoverStore(
+  t: StoreTables,
+  view: StoreView,
+  sink: RecoverySink,
+  onProgress: OnProgress,
+): Promise<void> {
   await recoverSnapshot(t, view, sink, onProgress)
   await recoverLog(t, view, sink, onProgress)
 }
 
-async function recoverSnapshot(t: StoreTables, view: StoreView, sink: RecoverySink, onProgress: OnProgress): Promise<void> {
+async function recoverSnapshot(
+  t: StoreTables,
+  view: StoreView,
+  sink: RecoverySink,
+  onProgress: OnProgress,
+): Promise<void> {
   const { snapshot } = view.manifest
   if (snapshot === null) return
   const { slot, header } = snapshot
@@ -29,7 +39,8 @@ async function recoverSnapshot(t: StoreTables, view: StoreView, sink: RecoverySi
     const sealed = t.chunks.get([slot, chunk])
     if (sealed === undefined) throw damaged(t.path, `piece ${chunk} of ${header.chunks} of ${name} is missing`)
     const piece = openSealed(sealed)
-    if (piece === undefined) throw damaged(t.path, `piece ${chunk} of ${header.chunks} of ${name} is damaged (its checksum differs)`)
+    if (piece === undefined)
+      throw damaged(t.path, `piece ${chunk} of ${header.chunks} of ${name} is damaged (its checksum differs)`)
     sink.snapshotChunk(header, chunk, piece)
     bytes += piece.length
     if (performance.now() < sliceEnd) continue
@@ -51,7 +62,7 @@ async function recoverLog(t: StoreTables, view: StoreView, sink: RecoverySink, o
   if (first > reached) throw damaged(t.path, `log records from ${reached} to ${first} are missing`)
   let bytes = 0
   let next = first
-  for (let more = true; more; ) {
+  for (let more = true; more;) {
     const sliceEnd = performance.now() + SLICE_MS
     more = false
     let took = 0

@@ -13,7 +13,9 @@ import type { ReplicaStopped, StartReplicaOptions } from './options.js'
 import { StallMeter } from './stall-meter.js'
 import type { RecoveryProgress, ReplicaStorage } from './storage.js'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 /** Progress of a long recovery is logged this often. */
 const PROGRESS_EVERY_MS = 2_000
 
@@ -218,7 +220,12 @@ export class ReplicaHost {
     goOn()
     const core = loader.finish(systemClock.now())
     const { nextIndex } = core.view
-    this.event('recovered', { ...found, nextIndex, epoch: this.store.meta.epoch, ms: Math.round(performance.now() - begun) })
+    this.event('recovered', {
+      ...found,
+      nextIndex,
+      epoch: this.store.meta.epoch,
+      ms: Math.round(performance.now() - begun),
+    })
     return core
   }
 

@@ -4,7 +4,15 @@
 import { assert, unreachable, type Index } from '@coppice/protocol'
 import type { DiskWrite, ReplicaMeta, SnapshotHeader } from '../core/io.js'
 import { firstRecordKey, isBoundary } from './log-reader.js'
-import { beginSnapshot, commitSnapshot, cutPrefix, cutSuffix, dropSnapshot, lastGeneration, type Manifest } from './manifest.js'
+import {
+  beginSnapshot,
+  commitSnapshot,
+  cutPrefix,
+  cutSuffix,
+  dropSnapshot,
+  lastGeneration,
+  type Manifest,
+} from './manifest.js'
 import { sealBytes } from './sealed-bytes.js'
 import { needMark, putMark, readManifest } from './store-marks.js'
 import { positionOf, type ChunkKey, type RecordKey, type StoreTables } from './store-tables.js'
@@ -33,7 +41,8 @@ export class StoreImage implements StoreView {
     this.manifest = readManifest(tables)
     this.end = needMark(tables, 'tail').end
     for (const { slot } of this.manifest.unfinished) {
-      for (const key of tables.chunks.keys({ start: [slot, 0], end: [slot + 1, 0] })) this.piecesOf(slot).add(positionOf(key))
+      for (const key of tables.chunks.keys({ start: [slot, 0], end: [slot + 1, 0] }))
+        this.piecesOf(slot).add(positionOf(key))
     }
   }
 
@@ -82,7 +91,10 @@ export class StoreImage implements StoreView {
   }
 
   private planRecord(firstIndex: Index, entries: number, bytes: Uint8Array, puts: (() => void)[]): void {
-    assert(this.end === null || firstIndex === this.end, `record ${firstIndex} continues the log, which ends at ${this.end}`)
+    assert(
+      this.end === null || firstIndex === this.end,
+      `record ${firstIndex} continues the log, which ends at ${this.end}`,
+    )
     assert(entries > 0, 'a record has entries')
     const key: RecordKey = [lastGeneration(this.manifest), firstIndex]
     puts.push(() => this.tables.log.put(key, bytes))
