@@ -2,6 +2,7 @@
 import type { ConfigState, Epoch, Index, Millis, NodeId, Report } from '@coppice/protocol'
 
 interface Known {
+  firstReportAt: Millis
   heardAt: Millis
   report: Report | undefined
   reportedAt: Millis
@@ -39,6 +40,7 @@ export class Detector {
   onReport(now: Millis, report: Report, chosen: ConfigState): void {
     const k = this.known(report.server.id)
     k.heardAt = now
+    if (k.report === undefined) k.firstReportAt = now
     k.report = report
     k.reportedAt = now
     // A report may be older than the activation; only one that goes on tells of a lost epoch mark.
@@ -63,6 +65,11 @@ export class Detector {
 
   report(id: NodeId): Report | undefined {
     return this.knownById.get(id)?.report
+  }
+
+  /** When `id` reported for the first time in this term; Infinity: it has not. */
+  firstReportAt(id: NodeId): Millis {
+    return this.knownById.get(id)?.firstReportAt ?? Infinity
   }
 
   /** Heard in this term and not silent: may become a member. */
@@ -107,7 +114,15 @@ export class Detector {
   private known(id: NodeId): Known {
     let k = this.knownById.get(id)
     if (k === undefined) {
-      k = { heardAt: -Infinity, report: undefined, reportedAt: -Infinity, behindSince: undefined, durableEpoch: -1, durableIndex: 0 }
+      k = {
+        firstReportAt: Infinity,
+        heardAt: -Infinity,
+        report: undefined,
+        reportedAt: -Infinity,
+        behindSince: undefined,
+        durableEpoch: -1,
+        durableIndex: 0,
+      }
       this.knownById.set(id, k)
     }
     return k

@@ -118,8 +118,9 @@ export class Leadership {
   }
 
   onConfirmed(from: Sender, round: number, missing: readonly GroupName[]): void {
+    // A store that lost its memory is told what is chosen, too: so it learns that it has no vote.
+    if (this.voterIds.includes(from.id)) for (const group of missing) this.proposerByGroup.get(group)?.onMissing(from.id)
     if (!this.counts(from)) return
-    for (const group of missing) this.proposerByGroup.get(group)?.onMissing(from.id)
     if (this.rounds.onConfirmed(from.id, round)) this.beginRound()
   }
 

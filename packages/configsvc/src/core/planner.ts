@@ -57,6 +57,10 @@ function bootstrap(at: Situation): Planned {
     const known = servers.length === 0 ? 'none yet' : `${servers.length} so far (${servers.join(', ')})`
     return { ...NOTHING, note: `group ${group} waits for ${wanted} servers to register: ${known}` }
   }
+  // Servers that start together register within moments: give the others one report's time, so that chance does not choose.
+  const firsts = servers.map((id) => at.detector.firstReportAt(id)).sort((a, b) => a - b)
+  const waitUntil = firsts[wanted - 1]! + at.chosen.params.renewMs
+  if (at.now < waitUntil) return { ...NOTHING, waitUntil }
   const next = servers.slice(0, wanted)
   const detail = `${wanted} servers registered`
   return planOf({ cause: 'bootstrap', detail, next, least: wanted, prepare: false, wanted })

@@ -1,0 +1,217 @@
+// A replica as the config service sees it (PROTOCOL 2, 3), without data: a log that is only a length, durable marks, a lease. Replication is
+// the network's `write`, so that containment and leases can be checked exactly.
+import { GENESIS_LINEAGE, GENESIS_NEXT, holderLeaseMs, lastOf } from '@coppice/protocol'
+import type { Configuration, ConfigToReplica, Lineage, NodeId, ReplicaToConfig, Report, ServerEntry } from '@coppice/protocol'
+
+export interface Send {
+  (to: NodeId | undefined, message: ReplicaToConfig): void
+}
+
+export class FakeReplica {
+  readonly id: NodeId
+  storeId: string
+  up = true
+  // durable
+  epoch = 0
+  checkpointId = ''
+  sealedFor = 0
+  claim = 0
+  lineage: Lineage = GENESIS_LINEAGE
+  next = GENESIS_NEXT
+  // volatile
+  activated = false
+  claimedBefore = false
+  commit = 0
+  noLeaseBelow = 0
+  lease: { epoch: number; until: number } | undefined
+  configuration: Configuration | undefined
+  leader: NodeId | '' = ''
+  leaderAt = 0
+  learned = false
+  /** How its clock runs against true time. */
+  rate = 1
+  /** How a missing log is brought up: instantly, or it says busy with a full copy for ever. */
+  catchUp: 'none' | 'delta' | 'fullForEver' | 'mute' = 'delta'
+  trouble: Report['trouble']
+  group = 'main'
+  private readonly nonces = new Map<string, number>()
+  private nonceCount = 0
+  private incarnation = 0
+  private readonly clock: () => number
+  private readonly send: Send
+
+  constructor(id: NodeId, clock: () => number, send: Send) {
+    this.id = id
+    this.storeId = `store-${id}`
+    this.clock = clock
+    this.send = send
+  }
+
+  get now(): number {
+    return this.clock() * this.rate
+  }
+
+  get entry(): ServerEntry {
+    return { id: this.id, storeId: this.storeId, address: `${this.id}:1` }
+  }
+
+  get sealed(): boolean {
+    return this.sealedFor > this.epoch
+  }
+
+  leaseValid(): boolean {
+    return this.up && this.lease !== undefined && this.lease.epoch === this.epoch && this.now < this.lease.until
+  }
+
+  crash(): void {
+    this.up = false
+  }
+
+  restart(): void {
+    this.up = true
+    this.incarnation++
+    this.activated = false
+    this.claimedBefore = this.claim === this.epoch && this.epoch > 0
+    this.commit = 0
+    this.noLeaseBelow = 0
+    this.lease = undefined
+    this.nonces.clear()
+    this.leader = ''
+  }
+
+  report(): void {
+    const known = this.leader !== '' && this.now - this.leaderAt < 400
+    this.send(known ? this.leader : undefined, {
+      kind: 'report',
+      group: this.group,
+      server: this.entry,
+      epoch: this.epoch,
+      checkpointId: this.checkpointId,
+      sealedFor: this.sealedFor,
+      cannotLead: this.claimedBefore && this.claim === this.epoch,
+      activated: this.activated,
+      nextIndex: this.next,
+      durableIndex: this.next,
+      commitIndex: this.commit,
+      base: 1,
+      digest: 'fake',
+      nonce: this.epoch > 0 ? this.makeNonce() : '',
+      ...(this.trouble === undefined ? {} : { trouble: this.trouble }),
+      freeDiskBytes: 2 ** 40,
+    })
+  }
+
+  onMessage(from: NodeId, m: ConfigToReplica): void {
+    switch (m.kind) {
+      case 'grant': {
+        this.learn(m.configuration)
+        const s = this.nonces.get(m.nonce)
+        // L3
+        if (s === undefined || m.epoch !== this.epoch || m.epoch < this.noLeaseBelow) return
+        const until = s + holderLeaseMs(m.configuration.params)
+        if (this.lease === undefined || this.lease.epoch !== m.epoch || this.lease.until < until) this.lease = { epoch: m.epoch, until }
+        this.noteLeader(from)
+        return
+      }
+      case 'answer':
+        if (m.leader === from) this.noteLeader(from)
+        else if (m.leader !== '') this.noteLeader(m.leader)
+        if (m.configuration !== null) this.learn(m.configuration)
+        return
+      case 'activate':
+        return this.learn(m.configuration)
+      case 'seal': {
+        const refuse = this.epoch < m.prev ? 'amnesia' : m.epoch <= this.epoch ? 'older' : m.epoch < this.sealedFor ? 'later attempt' : ''
+        if (refuse === '') this.sealedFor = m.epoch
+        this.send(from, {
+          kind: 'sealReply',
+          group: this.group,
+          epoch: m.epoch,
+          ok: refuse === '',
+          reason: refuse,
+          ownEpoch: this.epoch,
+          sealedFor: this.sealedFor,
+          nextIndex: this.next,
+          base: 1,
+          commitIndex: this.commit,
+          lineage: this.lineage.map(([e, s]) => [e, s] as [number, number]),
+          digest: 'fake',
+        })
+        return
+      }
+      case 'learn':
+        this.learned = true
+        this.send(from, {
+          kind: 'learnReply',
+          group: this.group,
+          attempt: m.attempt,
+          state: this.catchUp === 'fullForEver' ? 'learning' : 'ready',
+          reason: '',
+          nextIndex: this.next,
+          bytes: 0,
+        })
+        return
+      case 'enter':
+        return this.onEnter(from, m)
+      case 'relinquish':
+        this.noLeaseBelow = Math.max(this.noLeaseBelow, m.epoch)
+        if (this.lease !== undefined && this.lease.epoch < m.epoch) this.lease = undefined
+        this.send(from, { kind: 'relinquished', group: this.group, epoch: m.epoch })
+        return
+    }
+  }
+
+  private onEnter(from: NodeId, m: Extract<ConfigToReplica, { kind: 'enter' }>): void {
+    if (this.catchUp === 'mute') return
+    const reply = (ok: boolean, how: 'none' | 'delta' | 'full', reason = '', busy = false): void =>
+      this.send(from, {
+        kind: 'enterReply',
+        group: this.group,
+        epoch: m.epoch,
+        checkpointId: m.checkpointId,
+        ok,
+        busy,
+        reason,
+        how,
+        bytes: 0,
+        nonce: ok ? this.makeNonce() : '',
+      })
+    if (this.epoch === m.epoch) return reply(this.checkpointId === m.checkpointId, 'none', 'entered already')
+    if (m.epoch < this.sealedFor || m.epoch <= this.epoch) return reply(false, 'none', 'older')
+    this.sealedFor = m.epoch
+    if (this.catchUp === 'fullForEver') return reply(false, 'full', '', true)
+    const how = this.next === m.start ? 'none' : 'delta'
+    this.next = m.start
+    this.lineage = [...m.lineage, [m.epoch, m.start]]
+    this.epoch = m.epoch
+    this.checkpointId = m.checkpointId
+    this.lease = undefined
+    this.activated = false
+    reply(true, how)
+  }
+
+  private learn(c: Configuration): void {
+    if (this.configuration === undefined || c.version > this.configuration.version) this.configuration = c
+    if (c.epoch !== this.epoch || this.activated || !c.members.includes(this.id)) return
+    this.activated = true
+    this.commit = Math.max(this.commit, c.start) // C2
+    const primary = c.members[0] === this.id
+    if (primary && this.claim < this.epoch) this.claim = this.epoch
+  }
+
+  /** Whether it can take part in a write as a member of `epoch`. */
+  serves(epoch: number): boolean {
+    return this.up && this.epoch === epoch && !this.sealed && this.activated && lastOf(this.lineage)[0] === epoch
+  }
+
+  private noteLeader(id: NodeId): void {
+    this.leader = id
+    this.leaderAt = this.now
+  }
+
+  private makeNonce(): string {
+    const nonce = `${this.id}.${this.incarnation}.${++this.nonceCount}`
+    this.nonces.set(nonce, this.now)
+    return nonce
+  }
+}
