@@ -2,22 +2,21 @@
 // executes. Loading the core from disk is the same at start and on `reload`.
 import { readFileSync } from 'node:fs'
 import { MIN_LOG_BYTES_KEPT, SNAPSHOT_EVERY_BYTES, unreachable, type EventName } from '@coppice/protocol'
-import { nodeBytes, randomSeed, systemClock } from '@coppice/runtime'
+import { randomSeed, systemClock } from '@coppice/runtime'
 import { NodeDriver, ServerWire, type LogFields, type Logger } from '@coppice/runtime/server'
 import type { ReplicaEffect, ReplicaInput, ReplicaOptions } from '../core/io.js'
-import { ReplicaLoader, type ReplicaNode } from '../index.js'
+import type { ReplicaNode } from '../index.js'
 import { ClusterCheck } from './cluster-check.js'
 import { FreeDisk } from './free-disk.js'
 import { HeldClients, type ClientInput } from './held-clients.js'
+import { loadCore } from './load-core.js'
 import type { ReplicaStopped, StartReplicaOptions } from './options.js'
 import { StallMeter } from './stall-meter.js'
-import type { RecoveryProgress, ReplicaStorage } from './storage.js'
+import type { ReplicaStorage } from './storage.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
 }
-/** Progress of a long recovery is logged this often. */
-const PROGRESS_EVERY_MS = 2_000
 
 type HostEffect = Extract<ReplicaEffect, { kind: 'readLog' | 'readSnapshot' | 'reload' }>
 
@@ -37,6 +36,8 @@ export class ReplicaHost {
   /** Grows with every core, so that answers to an old one never reach its successor. */
   private generation = 0
   private loading: Promise<void> | undefined
+  /** What the newest load cost; told with the core's own event about its recovery. */
+  private loadCost: LogFields = {}
   private ending: Promise<void> | undefined
   private settle!: (how: ReplicaStopped) => void
 
@@ -180,53 +181,22 @@ export class ReplicaHost {
 
   private load(): Promise<ReplicaNode> {
     this.generation++
-    const core = this.recover()
+    const { machine, logger } = this.options
+    const loaded = loadCore({
+      store: this.store,
+      options: this.coreOptions(),
+      machine,
+      logger,
+      given: () => this.ended,
+    })
+    const core = loaded.then((found) => {
+      this.loadCost = found.cost
+      return found.core
+    })
     this.loading = core.then(() => undefined)
     // Whoever asked for the core handles its failure.
     this.loading.catch(() => undefined)
     return core.finally(() => (this.loading = undefined))
-  }
-
-  private async recover(): Promise<ReplicaNode> {
-    const begun = performance.now()
-    // The marks are those of the store after everything written so far.
-    await this.store.drained()
-    const loader = new ReplicaLoader(this.coreOptions(), this.store.meta, this.options.machine(nodeBytes), nodeBytes)
-    const found = { snapshotBytes: 0, logBytes: 0, records: 0 }
-    const goOn = (): void => {
-      if (this.ended) throw new Error('stopped while loading')
-    }
-    let told = begun
-    await this.store.recover(
-      {
-        snapshotChunk: (header, chunk, bytes) => {
-          goOn()
-          found.snapshotBytes += bytes.length
-          loader.addSnapshotChunk(header, chunk, bytes)
-        },
-        record: (bytes) => {
-          goOn()
-          found.logBytes += bytes.length
-          found.records++
-          loader.addRecord(bytes)
-        },
-      },
-      (progress) => {
-        if (performance.now() - told < PROGRESS_EVERY_MS) return
-        told = performance.now()
-        this.options.logger.debug('loading', progressFields(progress))
-      },
-    )
-    goOn()
-    const core = loader.finish(systemClock.now())
-    const { nextIndex } = core.view
-    this.event('recovered', {
-      ...found,
-      nextIndex,
-      epoch: this.store.meta.epoch,
-      ms: Math.round(performance.now() - begun),
-    })
-    return core
   }
 
   private coreOptions(): ReplicaOptions {
@@ -267,10 +237,7 @@ export class ReplicaHost {
   }
 
   private event(name: EventName, fields: LogFields): void {
-    this.options.logger.event(name, this.stalls.onEvent(name, fields))
+    const more = name === 'recovered' ? { ...fields, ...this.loadCost } : fields
+    this.options.logger.event(name, this.stalls.onEvent(name, more))
   }
-}
-
-function progressFields(progress: RecoveryProgress): LogFields {
-  return { ...progress }
 }
