@@ -254,6 +254,21 @@ export class Configuration {
     return false
   }
 
+  /** Whether a pending read asks for this state. */
+  isRead(state: number): boolean {
+    const { h } = this
+    for (let op = this.next[h.n]!; op !== h.n; op = this.next[op]!) if (h.kind[op] === READ && h.a[op] === state) return true
+    return false
+  }
+
+  /** The pending operation that does the same as `op` and is answered first. */
+  firstOfClass(op: number): number {
+    let first = op
+    for (let other = this.next[this.h.n]!; other !== this.h.n; other = this.next[other]!)
+      if (this.classes.of[other] === this.classes.of[op] && this.h.returns[other]! < this.h.returns[first]!) first = other
+    return first
+  }
+
   /** Whether a pending read or cas asks for this state. */
   isAskedNow(state: number): boolean {
     const { h } = this

@@ -1,6 +1,7 @@
 // Who will ask for a state, and who can still make it: a state must not be left, nor a write dropped, while somebody asks for its
 // value and nothing can make it in time. A necessary condition, so no answer is lost by obeying it.
 import { CAS, DEAD, READ, WRITE, makes } from './encode.js'
+import { Windows, firstAbove } from './windows.js'
 import type { Encoded } from './encode.js'
 import type { Classes } from './classes.js'
 import type { Configuration } from './configuration.js'
@@ -17,12 +18,14 @@ export class Demand {
   // Only appends and reads: states grow, so a state that was left never comes back.
   private readonly growsOnly: boolean
   private readonly lastRead: number
+  private readonly windows: Windows
   private readonly h: Encoded
   private readonly classes: Classes
 
   constructor(h: Encoded, classes: Classes) {
     this.h = h
     this.classes = classes
+    this.windows = new Windows(h)
     const asking = new Map<number, number[]>()
     let lastRead = -1
     let growsOnly = h.states.appends
@@ -89,6 +92,26 @@ export class Demand {
     return this.nextMade(made, now) < needed
   }
 
+  /**
+   * Whether the pending write `op` could still be of use to somebody who is not served by it when it takes effect now: a cas, or an
+   * operation that is invoked after `now` while the value can still stand.
+   */
+  isWorthKeeping(c: Configuration, op: number, now: number): boolean {
+    const { h } = this
+    const made = makes(h, op)
+    if (this.comparesFrom(c, made)) return true
+    const calls = this.askers.get(made)?.calls
+    const nextAsked = calls === undefined ? Infinity : (calls[firstAbove(calls, now)] ?? Infinity)
+    return nextAsked !== Infinity && nextAsked < this.windows.endOf(made, h.returns[op]!)
+  }
+
+  /** Whether a pending or open cas finds its old value in this state. */
+  comparesFrom(c: Configuration, state: number): boolean {
+    const { h } = this
+    for (let op = c.after(c.end); op !== c.end; op = c.after(op)) if (h.kind[op] === CAS && h.a[op] === state) return true
+    return this.classes.openSees(c.openLeft, -1, state)
+  }
+
   // Earliest answer among those that ask for the state and are invoked after `now`.
   private earliestLater(state: number, now: number): number {
     const asking = this.askers.get(state)
@@ -105,18 +128,6 @@ export class Demand {
 function hasPendingRead(h: Encoded, c: Configuration): boolean {
   for (let op = c.after(c.end); op !== c.end; op = c.after(op)) if (h.kind[op] === READ) return true
   return false
-}
-
-/** Index of the first element above `value` in a rising list. */
-function firstAbove(list: readonly number[], value: number): number {
-  let low = 0
-  let high = list.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (list[middle]! > value) high = middle
-    else low = middle + 1
-  }
-  return low
 }
 
 function pushTo(lists: Map<number, number[]>, key: number, value: number): void {

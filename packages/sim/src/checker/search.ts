@@ -36,6 +36,12 @@ interface Choice {
 }
 
 export function search(h: Encoded, budget: Budget): SearchResult {
+  // Where comparisons failed, what is done at once is only nearly always best: such a first pass can find an order, not refute one.
+  const first = pass(h, budget, true)
+  return h.hasDiffers && first.verdict === 'illegal' ? pass(h, budget, false) : first
+}
+
+function pass(h: Encoded, budget: Budget, commit: boolean): SearchResult {
   const classes = new Classes(h)
   const demand = new Demand(h, classes)
   const c = new Configuration(h, classes)
@@ -60,8 +66,9 @@ export function search(h: Encoded, budget: Budget): SearchResult {
       stuckPosition = c.position
       stuckAt = waiting
     }
-    const moves = movesOf(h, c, demand, classes, waiting)
-    const entered: Choice = { mark: c.mark(), waiting, moves, next: 0, triedOpen: false, remembered: false }
+    const forced = commit ? forcedMove(h, c, demand, waiting) : -1
+    const moves = forced >= 0 ? [forced] : movesOf(h, c, demand, classes, waiting, commit)
+    const entered: Choice = { mark: c.mark(), waiting, moves, next: 0, triedOpen: forced >= 0, remembered: false }
     if (moves.length < 2 || remember(entered)) choices.push(entered)
     for (;;) {
       const choice = choices[choices.length - 1]
@@ -86,8 +93,33 @@ export function search(h: Encoded, budget: Budget): SearchResult {
   }
 }
 
+/**
+ * A write that may as well take effect now, whatever comes: its readers wait, nobody else can use its value, and the next mutation is a
+ * write anyway. -1 when there is none.
+ */
+function forcedMove(h: Encoded, c: Configuration, demand: Demand, waiting: number): number {
+  if (h.states.appends || c.phase === UNSEEN || c.discharged[waiting] === 1) return -1
+  const now = h.returns[waiting]!
+  let usable: boolean | undefined
+  for (let op = c.after(c.end); op !== c.end; op = c.after(op)) {
+    if (h.kind[op] !== WRITE || h.a[op] === c.state || !c.isRead(h.a[op]!)) continue
+    usable ??= !demand.comparesFrom(c, c.state)
+    if (!usable) return -1
+    if (demand.isWorthKeeping(c, op, now) || !demand.leaving(c, now)(op, h.a[op]!)) continue
+    return c.firstOfClass(op)
+  }
+  return -1
+}
+
 /** Which answered operations may take effect next so that `waiting` is explained in the end, the most promising first. */
-function movesOf(h: Encoded, c: Configuration, demand: Demand, classes: Classes, waiting: number): number[] {
+function movesOf(
+  h: Encoded,
+  c: Configuration,
+  demand: Demand,
+  classes: Classes,
+  waiting: number,
+  commit: boolean,
+): number[] {
   const firstOfClass = new Map<number, number>()
   for (let op = c.after(c.end); op !== c.end; op = c.after(op)) {
     if (h.kind[op] === READ || h.kind[op] === DIFFERS) continue
@@ -109,6 +141,12 @@ function movesOf(h: Encoded, c: Configuration, demand: Demand, classes: Classes,
   }
   if (ranked.length > 1) ranked.sort((x, y) => x[1] - y[1])
   return ranked.map(([op]) => op)
+}
+
+function isUseless(h: Encoded, c: Configuration, demand: Demand, waiting: number): boolean {
+  const made = makes(h, waiting)
+  if (h.states.appends || made === c.state || c.phase !== FRESH) return false
+  return !c.isRead(made) && !demand.isWorthKeeping(c, waiting, h.returns[waiting]!)
 }
 
 // Writes whose readers stand waiting are done with first; then what the answer at hand asks for; then the rest.

@@ -84,9 +84,9 @@ export class Commits {
     }
   }
 
-  /** Whether everything below `index` is committed, in whatever epoch. */
-  isCommitted(index: Index): boolean {
-    return index <= this.chainEnd
+  /** Whether everything below `index`, whose last entry is of `entryEpoch`, is committed, in whatever epoch. */
+  isCommitted(index: Index, entryEpoch: Epoch): boolean {
+    return index <= this.chainEnd && this.#epochBefore(index) === entryEpoch
   }
 
   #storesOf(value: ConfigState): ReplicaStore[] {

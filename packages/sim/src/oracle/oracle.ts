@@ -1,6 +1,6 @@
 // Watches everything the cores do and compares it with what is on the disks: the invariants of PROTOCOL 8, at every step. It believes no
 // core about itself; what it knows comes from durable writes, messages and clocks.
-import type { Accepted, BytesPort, Index, Message, NodeId } from '@coppice/protocol'
+import type { Accepted, BytesPort, Epoch, Index, Message, NodeId } from '@coppice/protocol'
 import type { DiskWrite, ReplicaMeta } from '@coppice/replica'
 import type { ReplicaHost } from '../hosts/replica-host.js'
 import type { ReplicaStore } from '../hosts/replica-store.js'
@@ -108,23 +108,18 @@ export class Oracle {
 
   /** A replica answers a clerk: nothing uncommitted leaves it (I7). */
   replied(host: ReplicaHost, message: Message): void {
-    if (message.kind === 'replies') {
-      this.commits.committed(`${host.id}'s reply`, message.epoch, message.minIndex)
-      check(
-        this.commits.isCommitted(message.minIndex),
-        'I7',
-        () => `${host.id} replies about ${message.minIndex}, not committed`,
-      )
-    } else if (message.kind === 'registered') {
-      this.commits.committed(`${host.id}'s registration`, message.epoch, message.clerkId + 1)
-    } else if (message.kind === 'readReplies' && message.ageMs === 0 && !this.commits.isCommitted(message.minIndex)) {
-      this.commits.committed(`${host.id}'s read`, message.epoch, message.minIndex)
-      check(
-        this.commits.isCommitted(message.minIndex),
-        'I7',
-        () => `${host.id} reads ${message.minIndex}, not committed`,
-      )
-    }
+    if (message.kind === 'replies') this.#exposes(host, message.epoch, message.minIndex)
+    else if (message.kind === 'registered') this.#exposes(host, message.epoch, message.clerkId + 1)
+    else if (message.kind === 'readReplies') this.#exposes(host, message.epoch, message.minIndex)
+  }
+
+  #exposes(host: ReplicaHost, epoch: Epoch, index: Index): void {
+    const entryEpoch = host.view?.epochAt(index - 1) ?? -1
+    if (index <= 1 || this.commits.isCommitted(index, entryEpoch)) return
+    this.commits.committed(`${host.id}'s answer`, epoch, index)
+    check(this.commits.isCommitted(index, entryEpoch), 'I7', () => {
+      return `${host.id} tells a clerk of entry ${index - 1} of epoch ${entryEpoch}, which is not committed`
+    })
   }
 
   // ---- cores
@@ -149,7 +144,8 @@ export class Oracle {
     if (commit !== this.#seenCommit.get(host.id)) {
       this.#seenCommit.set(host.id, commit)
       check(commit <= view.nextIndex, 'I7', () => `${host.id} knows ${commit} committed, has ${view.nextIndex}`)
-      this.commits.committed(host.id, view.meta.epoch, commit)
+      // A learner knows of commits in an epoch that it is not in; what is on the chain is committed, whoever says so.
+      if (!this.commits.isCommitted(commit, view.epochAt(commit - 1))) this.commits.committed(host.id, view.meta.epoch, commit)
     }
     this.#lease(host)
   }
