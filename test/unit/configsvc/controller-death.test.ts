@@ -28,7 +28,11 @@ describe('controller', () => {
       const before = net.events.length
       const request = net.leader!
       net.ask(request.id, 1, { kind: 'admin', requestId: 1, adminId: 'move', group: 'main', to: ['r5', 'r4', 'r1'] })
-      net.runUntil(() => net.events.slice(before).some((e) => e.name === 'attemptStep' && e.fields['step'] === step), 5_000, step)
+      net.runUntil(
+        () => net.events.slice(before).some((e) => e.name === 'attemptStep' && e.fields['step'] === step),
+        5_000,
+        step,
+      )
       net.runFor(laterMs)
       net.crash(request.id)
       const committed = net.committed
@@ -45,7 +49,11 @@ describe('controller', () => {
     net.runFor(500)
     const before = net.events.length
     net.crash('r1')
-    net.runUntil(() => net.events.slice(before).some((e) => e.name === 'attemptStep' && e.fields['step'] === step), 5_000, step)
+    net.runUntil(
+      () => net.events.slice(before).some((e) => e.name === 'attemptStep' && e.fields['step'] === step),
+      5_000,
+      step,
+    )
     net.crash(net.leader!.id)
     const committed = net.committed
     net.runUntil(() => settled(net) && net.committed > committed, 10_000, 'an epoch that takes writes')

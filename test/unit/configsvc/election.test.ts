@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { Network } from './network.js'
 
-const elected = (net: Network): void => net.runUntil(() => net.leader !== undefined && net.main !== undefined, 5_000, 'a leader')
+const elected = (net: Network): void =>
+  net.runUntil(() => net.leader !== undefined && net.main !== undefined, 5_000, 'a leader')
 
 describe('formation', () => {
   it('formation_ofThree_recordsEveryStore', () => {
@@ -33,7 +34,11 @@ describe('formation', () => {
 
   it('formation_ofFive_underLoss_agrees', () => {
     const net = new Network({ configs: 5, loss: 0.2, duplication: 0.2, seed: 7 })
-    net.runUntil(() => [...net.configs.values()].every((p) => p.core!.view.chosen('main') !== undefined), 30_000, 'all learn')
+    net.runUntil(
+      () => [...net.configs.values()].every((p) => p.core!.view.chosen('main') !== undefined),
+      30_000,
+      'all learn',
+    )
     expect(new Set([...net.configs.values()].map((p) => p.core!.view.clusterId)).size).toBe(1)
   })
 
@@ -147,6 +152,11 @@ describe('election', () => {
       message: { kind: 'config', requestId: 9, leader: net.leader!.id, configuration: { version: 1 } },
     })
     net.ask(follower.id, 5, { kind: 'admin', requestId: 10, adminId: 'a', group: 'main', to: ['r1'] })
-    expect(net.replies.at(-1)!.message).toEqual({ kind: 'adminAnswer', requestId: 10, leader: net.leader!.id, result: null })
+    expect(net.replies.at(-1)!.message).toEqual({
+      kind: 'adminAnswer',
+      requestId: 10,
+      leader: net.leader!.id,
+      result: null,
+    })
   })
 })

@@ -1,7 +1,15 @@
 // A replica as the config service sees it (PROTOCOL 2, 3), without data: a log that is only a length, durable marks, a lease. Replication is
 // the network's `write`, so that containment and leases can be checked exactly.
 import { GENESIS_LINEAGE, GENESIS_NEXT, holderLeaseMs, lastOf } from '@coppice/protocol'
-import type { Configuration, ConfigToReplica, Lineage, NodeId, ReplicaToConfig, Report, ServerEntry } from '@coppice/protocol'
+import type {
+  Configuration,
+  ConfigToReplica,
+  Lineage,
+  NodeId,
+  ReplicaToConfig,
+  Report,
+  ServerEntry,
+} from '@coppice/protocol'
 
 export interface Send {
   (to: NodeId | undefined, message: ReplicaToConfig): void
@@ -109,7 +117,8 @@ export class FakeReplica {
         // L3
         if (s === undefined || m.epoch !== this.epoch || m.epoch < this.noLeaseBelow) return
         const until = s + holderLeaseMs(m.configuration.params)
-        if (this.lease === undefined || this.lease.epoch !== m.epoch || this.lease.until < until) this.lease = { epoch: m.epoch, until }
+        if (this.lease === undefined || this.lease.epoch !== m.epoch || this.lease.until < until)
+          this.lease = { epoch: m.epoch, until }
         this.noteLeader(from)
         return
       }
@@ -121,7 +130,14 @@ export class FakeReplica {
       case 'activate':
         return this.learn(m.configuration)
       case 'seal': {
-        const refuse = this.epoch < m.prev ? 'amnesia' : m.epoch <= this.epoch ? 'older' : m.epoch < this.sealedFor ? 'later attempt' : ''
+        const refuse =
+          this.epoch < m.prev
+            ? 'amnesia'
+            : m.epoch <= this.epoch
+              ? 'older'
+              : m.epoch < this.sealedFor
+                ? 'later attempt'
+                : ''
         if (refuse === '') this.sealedFor = m.epoch
         this.send(from, {
           kind: 'sealReply',

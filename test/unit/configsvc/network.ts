@@ -132,7 +132,11 @@ export class Network {
   }
 
   addReplica(id: NodeId, group = 'main'): FakeReplica {
-    const replica: FakeReplica = new FakeReplica(id, () => this.now, (to, m) => this.fromReplica(replica, to, m))
+    const replica: FakeReplica = new FakeReplica(
+      id,
+      () => this.now,
+      (to, m) => this.fromReplica(replica, to, m),
+    )
     replica.group = group
     replica.rate = this.skewed()
     this.replicas.set(id, replica)
@@ -181,15 +185,20 @@ export class Network {
     const end = this.now + withinMs
     while (!holds()) {
       if (this.queue.length === 0 || this.queue[0]!.at > end) {
-        const tail = this.events.slice(-12).map((e) => `${e.at.toFixed(0)} ${e.id} ${e.name} ${JSON.stringify(e.fields)}`)
-        throw new Error(`${what} did not come within ${withinMs} ms; ${JSON.stringify(this.main?.members)}\n${tail.join('\n')}`)
+        const tail = this.events
+          .slice(-12)
+          .map((e) => `${e.at.toFixed(0)} ${e.id} ${e.name} ${JSON.stringify(e.fields)}`)
+        throw new Error(
+          `${what} did not come within ${withinMs} ms; ${JSON.stringify(this.main?.members)}\n${tail.join('\n')}`,
+        )
       }
       this.next()
     }
   }
 
   untilActive(members: readonly NodeId[], withinMs = 10_000): void {
-    const done = (): boolean => this.main?.members.join() === members.join() && members.every((id) => this.replicas.get(id)!.activated)
+    const done = (): boolean =>
+      this.main?.members.join() === members.join() && members.every((id) => this.replicas.get(id)!.activated)
     this.runUntil(done, withinMs, `members ${members.join()}`)
   }
 
@@ -222,7 +231,8 @@ export class Network {
   /** One operation through the active epoch, if all its members take it (R3). */
   write(): boolean {
     const c = this.main
-    if (c === undefined || c.epoch === 0 || !c.members.every((id) => this.replicas.get(id)!.serves(c.epoch))) return false
+    if (c === undefined || c.epoch === 0 || !c.members.every((id) => this.replicas.get(id)!.serves(c.epoch)))
+      return false
     const members = c.members.map((id) => this.replicas.get(id)!)
     if (members[0]!.claimedBefore && members[0]!.claim === c.epoch) return false
     for (const r of members) {
@@ -331,7 +341,8 @@ export class Network {
     // I4: no live lease for an epoch older than the chosen one.
     for (const r of this.replicas.values()) {
       const epoch = this.newestByGroup.get(r.group)?.epoch ?? 0
-      if (r.leaseValid() && r.epoch < epoch) throw new Error(`I4: ${r.id} holds a lease of epoch ${r.epoch}, chosen is ${epoch}`)
+      if (r.leaseValid() && r.epoch < epoch)
+        throw new Error(`I4: ${r.id} holds a lease of epoch ${r.epoch}, chosen is ${epoch}`)
     }
   }
 

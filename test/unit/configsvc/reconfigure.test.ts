@@ -7,7 +7,11 @@ const THREE = ['r1', 'r2', 'r3']
 
 function running(options: NetworkOptions = {}): Network {
   const net = new Network({ replicas: 4, ...options })
-  net.runUntil(() => net.main?.epoch === 1 && net.main.members.every((id) => net.replicas.get(id)!.leaseValid()), 10_000, 'epoch 1')
+  net.runUntil(
+    () => net.main?.epoch === 1 && net.main.members.every((id) => net.replicas.get(id)!.leaseValid()),
+    10_000,
+    'epoch 1',
+  )
   return net
 }
 
@@ -48,7 +52,10 @@ describe('bootstrap', () => {
     const net = running()
     for (const id of ['x1', 'x2', 'x3']) net.addReplica(id, 'other')
     net.runUntil(() => net.newestByGroup.get('other')?.epoch === 1, 5_000, 'group other')
-    expect(net.newestByGroup.get('other')).toMatchObject({ members: ['x1', 'x2', 'x3'], clusterId: net.main!.clusterId })
+    expect(net.newestByGroup.get('other')).toMatchObject({
+      members: ['x1', 'x2', 'x3'],
+      clusterId: net.main!.clusterId,
+    })
     // An id of one group does not register in another.
     net.addReplica('x9', 'other').storeId = 'strange'
     net.replicas.get('r4')!.group = 'other'
@@ -113,7 +120,9 @@ describe('failover', () => {
     net.runUntil(() => net.eventsNamed('tooFewServers').length > 0, 3_000, 'tooFewServers')
     net.ask(net.leader!.id, 1, { kind: 'status', requestId: 1 })
     const answer = net.replies.at(-1)!.message
-    expect(answer.kind === 'statusAnswer' && answer.status.note).toMatch(/stopped: only r1 is well, 2 of its members are needed/)
+    expect(answer.kind === 'statusAnswer' && answer.status.note).toMatch(
+      /stopped: only r1 is well, 2 of its members are needed/,
+    )
     expect(net.main!.epoch).toBe(1)
     net.runFor(3_000)
     net.restart('r2')
@@ -128,7 +137,15 @@ describe('failover', () => {
     net.runFor(300)
     const r2 = net.replicas.get('r2')!
     net.crash('r2')
-    Object.assign(r2, { storeId: 'wiped', epoch: 0, next: 1, sealedFor: 0, lineage: [[0, 0]], claim: 0, checkpointId: '' })
+    Object.assign(r2, {
+      storeId: 'wiped',
+      epoch: 0,
+      next: 1,
+      sealedFor: 0,
+      lineage: [[0, 0]],
+      claim: 0,
+      checkpointId: '',
+    })
     net.restart('r2')
     // It is replaced first; then it may join as the new server it is.
     net.untilActive(['r1', 'r3'], 4_000)
@@ -251,7 +268,10 @@ describe('operator', () => {
     const net = running()
     net.crash('r4')
     net.runFor(1_500)
-    expect(net.reconfigure(['r1', 'r4'])).toMatchObject({ ok: false, message: 'server r4 is not answering, so it cannot become a member' })
+    expect(net.reconfigure(['r1', 'r4'])).toMatchObject({
+      ok: false,
+      message: 'server r4 is not answering, so it cannot become a member',
+    })
     expect(net.main!.epoch).toBe(1)
   })
 
@@ -281,7 +301,10 @@ describe('operator', () => {
     keepWriting(net)
     net.after(500, () => net.crash('r4'))
     const committed = net.committed
-    expect(net.reconfigure(['r4', 'r2', 'r3'])).toMatchObject({ ok: false, message: 'server r4 went silent while it learned' })
+    expect(net.reconfigure(['r4', 'r2', 'r3'])).toMatchObject({
+      ok: false,
+      message: 'server r4 went silent while it learned',
+    })
     expect(net.main!.epoch).toBe(1)
     expect(net.committed).toBeGreaterThan(committed + 100)
   })

@@ -2,10 +2,8 @@
 // done; what this server says to itself is handled within the same step.
 import { DEFAULT_GROUP, assert, configurationOf, unreachable } from '@coppice/protocol'
 import type {
-  Accepted,
   Ballot,
   ClientToConfig,
-  ClusterId,
   ConfigState,
   ConfigToConfig,
   ConnectionId,
@@ -15,43 +13,23 @@ import type {
   GroupName,
   Millis,
   NodeId,
-  ProcessStatus,
   Report,
   Sender,
   ToConfigServer,
 } from '@coppice/protocol'
 import { Acceptor } from './acceptor.js'
 import type { AcceptorAnswer } from './acceptor.js'
+import { answerClient } from './clients.js'
+import { DurableWrites } from './durable-writes.js'
 import { Election } from './election.js'
 import { isVoter, votersOf } from './formation.js'
 import type { Voters } from './formation.js'
 import { FsyncMeter } from './fsync-meter.js'
-import type { ConfigEffect, ConfigInput, ConfigOptions, RecoveredRegister, RegisterWrite } from './io.js'
+import type { ConfigEffect, ConfigInput, ConfigOptions, RecoveredRegister } from './io.js'
 import { Leadership } from './leadership.js'
 import type { LeadershipHost } from './leadership.js'
 import { SeededRandom } from './random.js'
-
-/** What the simulator's invariants and the shell look at. */
-export interface ConfigView {
-  readonly isLeader: boolean
-  /** Ballot under which this server leads. */
-  readonly ballot: Ballot | undefined
-  readonly promised: Ballot
-  /** Name of the cluster; '' until this server knows it. */
-  readonly clusterId: ClusterId
-  readonly groups: readonly GroupName[]
-  /** Newest value known to be chosen. */
-  chosen(group: GroupName): ConfigState | undefined
-  accepted(group: GroupName): Accepted | undefined
-  /** The running attempt in words. */
-  readonly attempt: string | undefined
-}
-
-interface PendingWrite {
-  readonly token: number
-  readonly begunAt: Millis
-  readonly then: (() => void)[]
-}
+import type { ConfigView } from './view.js'
 
 export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   wakeAt: Millis
@@ -66,10 +44,11 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   private readonly effects: ConfigEffect[] = []
   /** What this server said to itself in this step. */
   private readonly toSelf: ConfigToConfig[] = []
-  /** Writes begun and not yet durable, oldest first. */
-  private readonly writes: PendingWrite[] = []
-  private lastToken = 0
   private readonly fsyncs = new FsyncMeter()
+  private readonly writes = new DurableWrites(
+    (token, writes) => this.effects.push({ kind: 'write', token, writes }),
+    this.fsyncs,
+  )
   private readonly addressById = new Map<NodeId, string>()
   private started = false
   private now: Millis
@@ -114,7 +93,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
       case 'clientGone':
         return this.leadership?.onClientGone(input.connection)
       case 'written':
-        return this.onWritten(input.token)
+        return this.writes.onWritten(this.now, input.token)
       case 'slept':
         return
       default:
@@ -156,7 +135,8 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         return this.onBallotRefused(from, message.ballot, message.promised)
       case 'report':
         this.noteNewAddress(message.server.id, message.server.address)
-        if (this.leadership === undefined) return this.answerReport(from.id, message, 'this config server does not lead')
+        if (this.leadership === undefined)
+          return this.answerReport(from.id, message, 'this config server does not lead')
         return this.leadership.onReplica(from, message)
       case 'sealReply':
       case 'learnReply':
@@ -178,15 +158,16 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
       if (this.leadership !== undefined) this.stepDown(`${from.id} stands with a higher ballot`, false)
       this.election.onPromisedOther(this.now)
     }
-    this.afterDurable(answer.writes, () => this.send(from.id, answer.reply))
+    this.writes.after(this.now, answer.writes, () => this.send(from.id, answer.reply))
   }
 
   private answerLeader(from: Sender, ballot: Ballot, answer: AcceptorAnswer): void {
     if (answer.reply.kind !== 'ballotRefused') {
-      if (this.leadership !== undefined && !this.isOurs(ballot)) this.stepDown(`${from.id} leads with a higher ballot`, false)
+      if (this.leadership !== undefined && !this.isOurs(ballot))
+        this.stepDown(`${from.id} leads with a higher ballot`, false)
       this.election.onLeader(this.now, from.id)
     }
-    this.afterDurable(answer.writes, () => this.send(from.id, answer.reply))
+    this.writes.after(this.now, answer.writes, () => this.send(from.id, answer.reply))
   }
 
   /** A ballot is used by the server it names, and only by one whose store may vote. */
@@ -199,26 +180,6 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     this.election.onRefused(this.now, ballot, promised)
     // An acceptor that promised more will never confirm our rounds: lead it with a higher ballot, or follow.
     if (this.isOurs(ballot)) this.stepDown(`${from.id} promised a higher ballot`, true)
-  }
-
-  /** Runs `then` when `writes`, and all writes before them, are durable: an acceptor answers only after its write. */
-  private afterDurable(writes: readonly RegisterWrite[], then: () => void): void {
-    if (writes.length > 0) {
-      const token = ++this.lastToken
-      this.writes.push({ token, begunAt: this.now, then: [then] })
-      this.effects.push({ kind: 'write', token, writes })
-      return
-    }
-    const last = this.writes.at(-1)
-    if (last === undefined) then()
-    else last.then.push(then)
-  }
-
-  private onWritten(token: number): void {
-    const done = this.writes.shift()
-    assert(done?.token === token, `writes become durable in their order (got ${token})`)
-    this.fsyncs.add(this.now - done.begunAt)
-    for (const then of done.then) then()
   }
 
   // ---- election and leadership
@@ -258,52 +219,12 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   }
 
   private onClient(connection: ConnectionId, message: ClientToConfig): void {
-    const { requestId } = message
+    const { options, voters, leadership } = this
+    const { storeId } = this.self
     const leader = this.election.leaderHint(this.now)
-    switch (message.kind) {
-      case 'status':
-        this.effects.push({ kind: 'reply', connection, message: { kind: 'statusAnswer', requestId, status: this.status() } })
-        return
-      case 'getConfig': {
-        const state = this.learnedByGroup.get(message.group)
-        const configuration = state === undefined ? null : configurationOf(state)
-        this.effects.push({ kind: 'reply', connection, message: { kind: 'config', requestId, leader, configuration } })
-        return
-      }
-      case 'getGroup': {
-        const state = this.learnedByGroup.get(message.group) ?? null
-        this.effects.push({ kind: 'reply', connection, message: { kind: 'groupAnswer', requestId, leader, state } })
-        return
-      }
-      case 'admin': {
-        const taken = this.leadership?.onAdmin(connection, message) ?? 'notYet'
-        if (taken === 'taken') return
-        const refusal = { requestId: message.adminId, ok: false, message: `group ${message.group} is unknown`, epoch: 0 }
-        const result = taken === 'unknownGroup' ? refusal : null // P6: otherwise a leader hint
-        this.effects.push({ kind: 'reply', connection, message: { kind: 'adminAnswer', requestId, leader, result } })
-        return
-      }
-      default:
-        unreachable(message)
-    }
-  }
-
-  private status(): ProcessStatus {
-    const { id, pid, address, version } = this.options
-    const role = this.leadership === undefined ? 'configsvc' : 'leader'
-    const epoch = this.learnedByGroup.get(DEFAULT_GROUP)?.epoch ?? 0
-    const marks = { nextIndex: 0, commitIndex: 0, durableIndex: 0, lease: 'none', sealedFor: 0 } as const
-    return { id, group: DEFAULT_GROUP, role, pid, address, epoch, ...marks, note: this.note().slice(0, 2000), version }
-  }
-
-  private note(): string {
-    if (this.leadership !== undefined) return this.leadership.note
-    if (!isVoter(this.voters, this.self)) {
-      return `the store of ${this.self.id} is not the one the cluster knows under this name, so it has no vote; its data was lost or replaced`
-    }
-    if (this.election.leaderHint(this.now) !== '') return ''
-    const need = this.voters.formed ? 'a majority of' : 'all of'
-    return `no leader is known; ${need} ${this.voters.servers.map((s) => s.id).join(', ')} must be up to elect one`
+    const learned = (group: GroupName): ConfigState | undefined => this.learnedByGroup.get(group)
+    const answer = answerClient({ options, storeId, voters, leadership, leader, learned }, connection, message)
+    if (answer !== undefined) this.effects.push({ kind: 'reply', connection, message: answer })
   }
 
   // ---- effects
@@ -358,7 +279,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
           const { writes, reply } = this.acceptor.onPrepare(ballot, this.options.address)
           assert(reply.kind === 'promise', 'a candidate stands above its own promise')
           const { address, accepted } = reply
-          this.afterDurable(writes, () => then({ storeId: this.self.storeId, address, accepted }))
+          this.writes.after(this.now, writes, () => then({ storeId: this.self.storeId, address, accepted }))
         },
         onElected: (ballot, won) => {
           this.event('leaderElected', { ballot })

@@ -115,7 +115,8 @@ export class GroupController {
     // Only the registered store speaks for its id; another one under the same id knows nothing of what was asked.
     if (entry?.storeId !== from.storeId) return
     this.detector.onHeard(this.host.now, from.id)
-    if (this.running !== undefined && this.running.until !== undefined) this.resume({ kind: 'message', from: from.id, message })
+    if (this.running !== undefined && this.running.until !== undefined)
+      this.resume({ kind: 'message', from: from.id, message })
     this.maybeBegin()
   }
 
@@ -205,7 +206,8 @@ export class GroupController {
     if (this.registering.has(from.id)) return
     this.registering.add(from.id)
     const before = this.host.chosen.servers.find((s) => s.id === from.id)
-    const mayChangeStore = (): boolean => this.running === undefined || before === undefined || before.storeId === entry.storeId
+    const mayChangeStore = (): boolean =>
+      this.running === undefined || before === undefined || before.storeId === entry.storeId
     this.host.update(
       (s) => (mayChangeStore() ? register(s, entry) : undefined),
       (chosen) => {
@@ -242,7 +244,8 @@ export class GroupController {
 
   private noteTooFew(planned: Planned): void {
     if (planned.tooFew) {
-      if (this.tooFewSince === undefined) this.host.event('tooFewServers', { group: this.host.chosen.group, note: planned.note })
+      if (this.tooFewSince === undefined)
+        this.host.event('tooFewServers', { group: this.host.chosen.group, note: planned.note })
       this.tooFewSince ??= this.host.now
       this.enoughSince = undefined
       // Whoever was left out may be all there is.
@@ -292,12 +295,18 @@ export class GroupController {
       this.leftOut.clear()
       this.tooFewSince = undefined
       this.enoughSince = undefined
+      for (const id of members) this.detector.markWhole(id)
       const tookMs = now - running.begunAt
       this.host.event('attemptActivated', { group, epoch, members, start, cause: plan.cause, tookMs })
       if (plan.adminId !== undefined) this.answerStored(plan.adminId, result.state)
       return this.maybeBegin()
     }
-    this.host.event('attemptAbandoned', { group: chosen.group, cause: plan.cause, reason: result.reason, failed: result.failed })
+    this.host.event('attemptAbandoned', {
+      group: chosen.group,
+      cause: plan.cause,
+      reason: result.reason,
+      failed: result.failed,
+    })
     for (const id of result.failed) {
       if (chosen.members.includes(id)) this.leftOut.add(id)
       // A member left out of a failover may join again as soon as it can; one that failed to join may not at once.
@@ -359,6 +368,10 @@ export class GroupController {
       if (this.running !== undefined) this.running.stage = name
       host.event('attemptStep', { group: host.chosen.group, step: name, ...fields })
     }
+    const lostData = (id: NodeId): void => {
+      detector.markLost(id)
+      host.event('dataLossSuspected', { group: host.chosen.group, id })
+    }
     return {
       get now() {
         return host.now
@@ -367,6 +380,7 @@ export class GroupController {
       detector,
       leases,
       interrupted,
+      lostData,
       stage,
       send: (to, message) => host.send(to, message),
     }

@@ -6,6 +6,8 @@ interface Known {
   heardAt: Millis
   report: Report | undefined
   reportedAt: Millis
+  /** A SEAL showed that it lacks what it or another member had reported in this epoch. */
+  lostData: boolean
   /** Since when it reports an epoch below the chosen one without a break; undefined: it does not. */
   behindSince: Millis | undefined
   /** Highest durable index it reported in `durableEpoch`. */
@@ -97,10 +99,21 @@ export class Detector {
     return k !== undefined && now - k.reportedAt < this.failMs ? k.report : undefined
   }
 
-  /** It goes on reporting an older epoch than the one it is a member of: it forgot what it had entered. */
-  lostEpoch(now: Millis, id: NodeId): boolean {
-    const since = this.knownById.get(id)?.behindSince
-    return since !== undefined && now - since >= this.failMs
+  /** R4: it lacks what it had, so it is no member until it joined anew. */
+  markLost(id: NodeId): void {
+    this.known(id).lostData = true
+  }
+
+  /** It entered a new epoch with all that belongs to it. */
+  markWhole(id: NodeId): void {
+    this.known(id).lostData = false
+  }
+
+  /** It lost data, or goes on reporting an older epoch than the one it is a member of. */
+  lostData(now: Millis, id: NodeId): boolean {
+    const k = this.knownById.get(id)
+    if (k === undefined) return false
+    return k.lostData || (k.behindSince !== undefined && now - k.behindSince >= this.failMs)
   }
 
   /** Below this index in `epoch` a source has lost data: reported as committed by anybody, or as durable by `id` itself. */
@@ -119,6 +132,7 @@ export class Detector {
         heardAt: -Infinity,
         report: undefined,
         reportedAt: -Infinity,
+        lostData: false,
         behindSince: undefined,
         durableEpoch: -1,
         durableIndex: 0,

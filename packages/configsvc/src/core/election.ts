@@ -47,7 +47,8 @@ export class Election {
 
   constructor(host: ElectionHost, now: Millis) {
     this.host = host
-    this.deadline = now + this.timeout()
+    // A first election need not wait long: who hears a leader refuses the pre-vote.
+    this.deadline = now + host.random.between(host.params.heartbeatMs, host.params.timeoutMs)
   }
 
   get isLeader(): boolean {

@@ -49,7 +49,10 @@ export type Tally =
   /** Elected by everybody and nobody ever accepted anything: the cluster is formed from these stores. */
   | { readonly kind: 'form'; readonly configServers: readonly ConfigServerEntry[] }
 
-export function tally(promises: ReadonlyMap<NodeId, Promised>, peers: readonly { id: NodeId; address: string }[]): Tally {
+export function tally(
+  promises: ReadonlyMap<NodeId, Promised>,
+  peers: readonly { id: NodeId; address: string }[],
+): Tally {
   const main = highest(promises.values(), DEFAULT_GROUP)
   const voters = votersOf(main?.value, peers)
   if (!voters.formed) {

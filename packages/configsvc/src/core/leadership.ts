@@ -92,7 +92,8 @@ export class Leadership {
   get note(): string {
     const unsettled = [...this.proposerByGroup.values()].filter((p) => p.chosen === undefined).map((p) => p.group)
     const notes = [...this.controllerByGroup.values()].map((c) => c.note).filter((n) => n !== '')
-    if (unsettled.length > 0) notes.unshift(`waits for a majority to confirm the configuration of ${unsettled.join(', ')}`)
+    if (unsettled.length > 0)
+      notes.unshift(`waits for a majority to confirm the configuration of ${unsettled.join(', ')}`)
     return notes.join('; ')
   }
 
@@ -119,7 +120,8 @@ export class Leadership {
 
   onConfirmed(from: Sender, round: number, missing: readonly GroupName[]): void {
     // A store that lost its memory is told what is chosen, too: so it learns that it has no vote.
-    if (this.voterIds.includes(from.id)) for (const group of missing) this.proposerByGroup.get(group)?.onMissing(from.id)
+    if (this.voterIds.includes(from.id))
+      for (const group of missing) this.proposerByGroup.get(group)?.onMissing(from.id)
     if (!this.counts(from)) return
     if (this.rounds.onConfirmed(from.id, round)) this.beginRound()
   }
@@ -225,6 +227,8 @@ export class Leadership {
       reply: (connection, message) => host.reply(connection, message),
       event: (name, fields) => host.event(name, fields),
     }
-    this.controllerByGroup.set(group, new GroupController(controllerHost))
+    const controller = new GroupController(controllerHost)
+    this.controllerByGroup.set(group, controller)
+    controller.onTick()
   }
 }

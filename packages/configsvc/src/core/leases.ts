@@ -35,4 +35,3 @@ export class Leases {
     return Math.max(byOthers, byThis)
   }
 }
-

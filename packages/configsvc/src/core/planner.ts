@@ -33,7 +33,14 @@ export interface Planned {
   readonly waitUntil: Millis | undefined
 }
 
-const NOTHING: Planned = { plan: undefined, answer: undefined, note: '', tooFew: false, troubled: [], waitUntil: undefined }
+const NOTHING: Planned = {
+  plan: undefined,
+  answer: undefined,
+  note: '',
+  tooFew: false,
+  troubled: [],
+  waitUntil: undefined,
+}
 
 export function nextPlan(at: Situation): Planned {
   const { chosen } = at
@@ -42,7 +49,8 @@ export function nextPlan(at: Situation): Planned {
   if (trigger !== undefined) {
     const planned = failover(at, trigger)
     // Where the group cannot help itself, the operator may.
-    if (planned.tooFew && at.admin !== undefined) return { ...operator(at, at.admin, false), note: planned.note, tooFew: true }
+    if (planned.tooFew && at.admin !== undefined)
+      return { ...operator(at, at.admin, false), note: planned.note, tooFew: true }
     return planned
   }
   if (at.admin !== undefined) return operator(at, at.admin, true)
@@ -82,12 +90,16 @@ function failover(at: Situation, trigger: Trigger): Planned {
   if (next.length < least) return { ...NOTHING, tooFew: true, note: tooFewNote(chosen, next, least, trigger) }
   // After there were too few, those that return one by one get a moment to return together.
   const waitUntil = at.enoughSince === undefined ? undefined : at.enoughSince + chosen.params.failMs / 2
-  if (waitUntil !== undefined && now < waitUntil && next.length < chosen.members.length) return { ...NOTHING, waitUntil }
+  if (waitUntil !== undefined && now < waitUntil && next.length < chosen.members.length)
+    return { ...NOTHING, waitUntil }
   // The old primary first if it can be; else the member that has most.
   const primary = next.includes(chosen.members[0]!) ? chosen.members[0]! : mostAdvanced(next, detector)
   const order = [primary, ...next.filter((id) => id !== primary)]
   const { detail, troubled } = trigger
-  return { ...planOf({ cause: 'failover', detail, next: order, least, prepare: false, wanted: chosen.wanted }), troubled }
+  return {
+    ...planOf({ cause: 'failover', detail, next: order, least, prepare: false, wanted: chosen.wanted }),
+    troubled,
+  }
 }
 
 /** Spares and returning servers join by a second, prepared attempt. */
@@ -113,7 +125,11 @@ function operator(at: Situation, admin: PendingAdmin, running: boolean): Planned
   }
   const problem = adminProblem(chosen, admin.to)
   if (problem !== undefined) return answer(false, problem)
-  if (running && admin.to.join() === chosen.members.join()) return answer(true, `epoch ${chosen.epoch} has these members already`)
+  if (running && admin.to.join() === chosen.members.join())
+    return answer(true, `epoch ${chosen.epoch} has these members already`)
+  // A leader that was just elected has not heard from everybody yet.
+  const unheard = admin.to.filter((id) => !at.detector.heard(id) && !at.detector.silent(at.now, id))
+  if (unheard.length > 0) return { ...NOTHING, waitUntil: Math.min(...unheard.map((id) => at.detector.silentAt(id))) }
   for (const id of admin.to) {
     const why = unwell(at.detector, at.now, id)
     if (why !== undefined) return answer(false, `server ${id} ${why}, so it cannot become a member`)
@@ -154,7 +170,8 @@ function countOf(ids: readonly NodeId[], set: ReadonlySet<NodeId>): number {
 
 function tooFewNote(chosen: ConfigState, able: readonly NodeId[], least: number, trigger: Trigger): string {
   const gone = chosen.members.filter((id) => !able.includes(id))
-  const have = able.length === 0 ? 'no member is well' : `only ${able.join(', ')} ${able.length === 1 ? 'is' : 'are'} well`
+  const have =
+    able.length === 0 ? 'no member is well' : `only ${able.join(', ')} ${able.length === 1 ? 'is' : 'are'} well`
   return (
     `group ${chosen.group} is stopped: ${have}, ${least} of its members are needed (${trigger.detail}). ` +
     `Start ${gone.join(', ')} again; or go on with what is there: coppice reconfigure --to ${able.join(',') || 'ID,…'}`

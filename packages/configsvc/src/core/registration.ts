@@ -19,10 +19,13 @@ export function registrationOf(s: ConfigState, report: Report, busy: boolean): R
     return { kind: 'register', entry: server }
   }
   if (held.storeId === server.storeId) {
-    return held.address === server.address && held.zone === server.zone ? { kind: 'known' } : { kind: 'register', entry: server }
+    return held.address === server.address && held.zone === server.zone
+      ? { kind: 'known' }
+      : { kind: 'register', entry: server }
   }
   // P7: an empty store never stands in for a lost one.
-  if (s.members.includes(server.id)) return refused(`${server.id} is a member with another store; it must be replaced first`)
+  if (s.members.includes(server.id))
+    return refused(`${server.id} is a member with another store; it must be replaced first`)
   if (busy) return refused('a reconfiguration is running; try again')
   return { kind: 'register', entry: server }
 }

@@ -29,7 +29,7 @@ export function failoverTrigger(s: ConfigState, detector: Detector, now: Millis)
   }
   for (const id of s.members) {
     if (detector.silent(now, id)) condemn(id, `is silent for ${s.params.failMs} ms`)
-    else if (detector.lostEpoch(now, id)) condemn(id, 'has forgotten its epoch')
+    else if (detector.lostData(now, id)) condemn(id, 'has lost data')
   }
   for (const id of s.members) {
     for (const [blamed, why] of blame(s, detector, now, id, condemned)) {
@@ -44,7 +44,8 @@ export function failoverTrigger(s: ConfigState, detector: Detector, now: Millis)
     if (report.epoch > s.epoch) reasons.push(`${id} has entered epoch ${report.epoch}`)
     else if (report.sealedFor > s.epoch) reasons.push(`${id} is sealed for epoch ${report.sealedFor}`)
     // PROTOCOL 2.7: a restarted primary never proposes again in its epoch.
-    else if (id === s.members[0] && report.cannotLead && report.epoch === s.epoch) reasons.push(`${id} restarted as primary`)
+    else if (id === s.members[0] && report.cannotLead && report.epoch === s.epoch)
+      reasons.push(`${id} restarted as primary`)
   }
   return reasons.length === 0 ? undefined : { detail: reasons.join('; '), condemned, troubled: [...troubled] }
 }

@@ -11,16 +11,17 @@ import type { ConfigServerStopped, RunningConfigServer, StartConfigServerOptions
 import { openRegisterStore } from './register-store.js'
 import type { RegisterStore } from './register-store.js'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 
 /** Resolves when the server listens and takes part. Rejects with a StartupError that says why it cannot. */
 export async function startConfigServer(options: StartConfigServerOptions): Promise<RunningConfigServer> {
   const params = { ...DEFAULT_PARAMS, ...options.params }
   const problem = optionsProblem(options) ?? paramsProblem(params)
   if (problem !== undefined) throw new RangeError(problem)
-  let host: ConfigHost | undefined
-  const store = await openRegisterStore(options.dataDir, options.id, (reason) => host?.halt(reason))
-  host = new ConfigHost(options, store)
+  const store = await openRegisterStore(options.dataDir, options.id)
+  const host = new ConfigHost(options, store)
   try {
     await host.start()
   } catch (error) {
@@ -46,6 +47,7 @@ class ConfigHost {
     this.options = options
     this.store = store
     this.stopped = new Promise((resolve) => (this.settle = resolve))
+    store.onFailed = (reason) => this.halt(reason)
     this.wire = new ServerWire({
       role: 'config',
       id: options.id,
@@ -78,7 +80,12 @@ class ConfigHost {
       health: (sleptMs) => (sleptMs > 0 ? { kind: 'slept', sleptMs } : undefined),
     })
     const { dataDir } = this.options
-    this.options.logger.event('started', { address: this.advertised, version, dataDir, storeId: this.store.recovered.storeId })
+    this.options.logger.event('started', {
+      address: this.advertised,
+      version,
+      dataDir,
+      storeId: this.store.recovered.storeId,
+    })
   }
 
   async stop(): Promise<void> {

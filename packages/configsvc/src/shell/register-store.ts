@@ -27,6 +27,8 @@ interface Format {
 
 export interface RegisterStore {
   readonly recovered: RecoveredRegister
+  /** Called once when a commit failed: the process must stop. Set by the host. */
+  onFailed: (reason: string) => void
   /** Makes `writes` durable in the order of the calls, then calls `durable`. */
   write(writes: readonly RegisterWrite[], durable: () => void): void
   close(): Promise<void>
@@ -34,16 +36,18 @@ export interface RegisterStore {
 
 /**
  * Locks the directory, opens the register in it, formats it under a fresh storeId when it is empty, and checks every record.
- * Rejects with a StartupError that says what is wrong. `onFailure`: a commit failed, the process must stop.
+ * Rejects with a StartupError that says what is wrong.
  */
-export async function openRegisterStore(dir: string, id: NodeId, onFailure: (reason: string) => void): Promise<RegisterStore> {
+export async function openRegisterStore(dir: string, id: NodeId): Promise<RegisterStore> {
   const lock = await lockDataDir(dir, `config server ${id}`)
   try {
     const path = join(dir, 'register')
     mkdirSync(path, { recursive: true })
-    const db = openLmdb(path, { tables: [TABLE], onFailure })
+    let store: RegisterStore | undefined
+    const db = openLmdb(path, { tables: [TABLE], onFailure: (reason) => store?.onFailed(reason) })
     try {
-      return await openIn(db, lock, path, id)
+      store = await openIn(db, lock, path, id)
+      return store
     } catch (error) {
       await db.close()
       throw error
@@ -64,6 +68,7 @@ async function openIn(db: Lmdb, lock: DataDirLock, path: string, id: NodeId): Pr
   }
   return {
     recovered,
+    onFailed: () => undefined,
     write: (writes, durable) => {
       // Encoded now: what the core holds may move on before the transaction runs.
       const puts = writes.map(entryOf)
@@ -94,7 +99,8 @@ function recover(table: LmdbTable, path: string, id: NodeId): RecoveredRegister 
     const name = String(key)
     if (!name.startsWith(ACCEPTED_PREFIX)) continue
     const a = read(value, acceptedSchema, path, name)
-    if (name !== ACCEPTED_PREFIX + a.value.group) throw unusable(`store ${path} is damaged: ${name} holds group ${a.value.group}`)
+    if (name !== ACCEPTED_PREFIX + a.value.group)
+      throw unusable(`store ${path} is damaged: ${name} holds group ${a.value.group}`)
     accepted.push(a)
   }
   return {
@@ -132,7 +138,9 @@ function read<T>(bytes: Uint8Array | undefined, schema: Schema<T>, path: string,
 function open(bytes: Uint8Array | undefined, path: string, key: string): unknown {
   if (bytes === undefined) throw unusable(`store ${path} is damaged: ${key} is missing`)
   if (bytes.length < 4 || crc32(bytes.subarray(4)) !== readU32(bytes, 0)) {
-    throw unusable(`store ${path} is damaged: the checksum of ${key} is wrong; this server must not vote with it. ${REMEDY}`)
+    throw unusable(
+      `store ${path} is damaged: the checksum of ${key} is wrong; this server must not vote with it. ${REMEDY}`,
+    )
   }
   return JSON.parse(Buffer.from(bytes.subarray(4)).toString('utf8'))
 }

@@ -43,7 +43,11 @@ export type AttemptResult =
     }
 
 /** Abandons: the next attempt leaves `failed` out. */
-export function abandoned(reason: string, failed: readonly NodeId[] = [], overtaken = false): AttemptResult & { kind: 'abandoned' } {
+export function abandoned(
+  reason: string,
+  failed: readonly NodeId[] = [],
+  overtaken = false,
+): AttemptResult & { kind: 'abandoned' } {
   return { kind: 'abandoned', reason, failed, overtaken }
 }
 
@@ -72,6 +76,8 @@ export interface AttemptEnv {
   send(to: NodeId, message: ConfigToReplica): void
   /** The attempt reached a stage; reported, and shown in `view`. */
   stage(stage: Stage, fields: Readonly<Record<string, unknown>>): void
+  /** A member of prev turned out to lack what it had. */
+  lostData(id: NodeId): void
   /** While the old epoch should still run: why it does not any more. */
   interrupted(): string | undefined
 }

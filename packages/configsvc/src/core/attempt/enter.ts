@@ -42,7 +42,11 @@ export function* enter(
   const entered = (t: Target): boolean => t.reply?.ok === true
   const problems = (): [NodeId, string][] =>
     [...targets]
-      .map(([id, t]): [NodeId, string | undefined] => [id, problem(env.now, t, patience, message.params)])
+      .map(([id, t]): [NodeId, string | undefined] => {
+        // Known dead; one that was installing may be busy rebuilding its state.
+        if (t.reply === undefined && env.detector.silent(env.now, id)) return [id, 'is silent']
+        return [id, problem(env.now, t, patience, message.params)]
+      })
       .filter((p): p is [NodeId, string] => p[1] !== undefined)
   yield* repeatUntil(env, {
     everyMs: REPEAT_MS,
@@ -77,7 +81,8 @@ function problem(now: number, t: Target, patience: Patience, params: Params): st
   if (reply !== undefined && !reply.busy) return `refused to enter: ${reply.reason}`
   // A copy of the whole state would stop all writes for its time: this target joins later, prepared.
   if (reply?.how === 'full' && patience === 'brief') return 'needs a full copy'
-  const silence = patience === 'brief' ? params.failMs / 2 : patience === 'normal' ? 2 * params.failMs : 5 * params.failMs
+  const silence =
+    patience === 'brief' ? params.failMs / 2 : patience === 'normal' ? 2 * params.failMs : 5 * params.failMs
   if (now - t.answeredAt >= silence) return 'did not answer ENTER'
   const stuck = patience === 'brief' ? params.failMs : INSTALL_PATIENCE_MS
   return now - t.progressAt >= stuck ? 'makes no progress while it installs' : undefined

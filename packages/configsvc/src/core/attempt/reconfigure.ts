@@ -106,7 +106,8 @@ function* sealPrevious(
 /** The old primary if it answered, else the member that has most; then who answered, then who did not yet. */
 function failoverOrder(prev: ConfigState, targets: readonly NodeId[], fit: readonly NodeId[]): NodeId[] {
   const old = prev.members[0]!
-  const primary = targets.includes(old) && fit.includes(old) ? old : (fit.find((id) => targets.includes(id)) ?? targets[0]!)
+  const primary =
+    targets.includes(old) && fit.includes(old) ? old : (fit.find((id) => targets.includes(id)) ?? targets[0]!)
   const answered = prev.members.filter((id) => targets.includes(id) && fit.includes(id) && id !== primary)
   return [primary, ...answered, ...targets.filter((id) => id !== primary && !answered.includes(id))]
 }
@@ -178,5 +179,13 @@ function summaryOf(
     const reply = replies.get(id)!
     return { id, how: reply.how, bytes: reply.bytes }
   })
-  return { epoch, members: [...next], start, cause: plan.cause, detail: plan.detail.slice(0, 500), catchUp, writePauseMs }
+  return {
+    epoch,
+    members: [...next],
+    start,
+    cause: plan.cause,
+    detail: plan.detail.slice(0, 500),
+    catchUp,
+    writePauseMs,
+  }
 }

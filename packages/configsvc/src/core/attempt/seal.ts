@@ -20,7 +20,11 @@ export interface Sealed {
   readonly unfit: readonly NodeId[]
 }
 
-export function* seal(env: AttemptEnv, prev: ConfigState, r: Epoch): Step<Sealed | (AttemptResult & { kind: 'abandoned' })> {
+export function* seal(
+  env: AttemptEnv,
+  prev: ConfigState,
+  r: Epoch,
+): Step<Sealed | (AttemptResult & { kind: 'abandoned' })> {
   const begun = env.now
   const answers = new Map<NodeId, SealReply>()
   const overAt = begun + prev.params.sealWaitMs
@@ -48,6 +52,8 @@ export function* seal(env: AttemptEnv, prev: ConfigState, r: Epoch): Step<Sealed
   // Another attempt got further than this one: its number is higher, so ours cannot end well.
   if (overtakenBy !== undefined) return abandoned(`${overtakenBy} is sealed for a later epoch already`)
   const fit = ranked(env, prev, answers)
+  const unfit = [...answers.keys()].filter((id) => !fit.includes(id))
+  for (const id of unfit) if (hasLost(prev, answers.get(id)!)) env.lostData(id)
   const source = fit[0]
   if (source === undefined) {
     const said = [...answers].map(([id, a]) => `${id}: ${a.ok ? 'has lost data' : a.reason}`)
@@ -57,7 +63,12 @@ export function* seal(env: AttemptEnv, prev: ConfigState, r: Epoch): Step<Sealed
   const shippers = fit
     .filter((id) => order(answers.get(id)!, answer) === 0)
     .map((id) => ({ id, base: answers.get(id)!.base }))
-  return { kind: 'sealed', source, answer, shippers, fit, unfit: [...answers.keys()].filter((id) => !fit.includes(id)) }
+  return { kind: 'sealed', source, answer, shippers, fit, unfit }
+}
+
+/** An answer that is no mere refusal of the moment: taken, but not fit; or its durable epoch is below prev. */
+function hasLost(prev: ConfigState, answer: SealReply): boolean {
+  return answer.ok || answer.ownEpoch < prev.epoch
 }
 
 /** Members that may be a source, the greatest (last epoch, next) first; members of prev keep their order among equals. */

@@ -1,0 +1,76 @@
+// Answers to clerks and to the command (PROTOCOL P6): any server answers from the newest it learned and names the leader; only the leader
+// takes operators' requests.
+import { DEFAULT_GROUP, configurationOf, unreachable } from '@coppice/protocol'
+import type {
+  ClientToConfig,
+  ConfigState,
+  ConfigToClient,
+  ConnectionId,
+  GroupName,
+  NodeId,
+  ProcessStatus,
+} from '@coppice/protocol'
+import { isVoter } from './formation.js'
+import type { Voters } from './formation.js'
+import type { ConfigOptions } from './io.js'
+import type { Leadership } from './leadership.js'
+
+/** What the answers are made of. */
+export interface Knowledge {
+  readonly options: ConfigOptions
+  readonly storeId: string
+  readonly voters: Voters
+  readonly leadership: Leadership | undefined
+  /** '' when no leader was heard lately. */
+  readonly leader: NodeId
+  learned(group: GroupName): ConfigState | undefined
+}
+
+/** The answer; undefined when the leadership took the request and answers later. */
+export function answerClient(
+  k: Knowledge,
+  connection: ConnectionId,
+  message: ClientToConfig,
+): ConfigToClient | undefined {
+  const { requestId } = message
+  const { leader } = k
+  switch (message.kind) {
+    case 'status':
+      return { kind: 'statusAnswer', requestId, status: statusOf(k) }
+    case 'getConfig': {
+      const state = k.learned(message.group)
+      return { kind: 'config', requestId, leader, configuration: state === undefined ? null : configurationOf(state) }
+    }
+    case 'getGroup':
+      return { kind: 'groupAnswer', requestId, leader, state: k.learned(message.group) ?? null }
+    case 'admin': {
+      const taken = k.leadership?.onAdmin(connection, message) ?? 'notYet'
+      if (taken === 'taken') return undefined
+      const refusal = { requestId: message.adminId, ok: false, message: `group ${message.group} is unknown`, epoch: 0 }
+      const result = taken === 'unknownGroup' ? refusal : null // P6: otherwise a leader hint
+      return { kind: 'adminAnswer', requestId, leader, result }
+    }
+    default:
+      return unreachable(message)
+  }
+}
+
+function statusOf(k: Knowledge): ProcessStatus {
+  const { id, pid, address, version } = k.options
+  const role = k.leadership === undefined ? 'configsvc' : 'leader'
+  const epoch = k.learned(DEFAULT_GROUP)?.epoch ?? 0
+  const marks = { nextIndex: 0, commitIndex: 0, durableIndex: 0, lease: 'none', sealedFor: 0 } as const
+  return { id, group: DEFAULT_GROUP, role, pid, address, epoch, ...marks, note: noteOf(k).slice(0, 2000), version }
+}
+
+/** What an operator should know about this server, in plain words. */
+function noteOf(k: Knowledge): string {
+  if (k.leadership !== undefined) return k.leadership.note
+  const { id } = k.options
+  if (!isVoter(k.voters, { id, storeId: k.storeId })) {
+    return `the store of ${id} is not the one the cluster knows under this name, so it has no vote; its data was lost or replaced`
+  }
+  if (k.leader !== '') return ''
+  const need = k.voters.formed ? 'a majority of' : 'all of'
+  return `no leader is known; ${need} ${k.voters.servers.map((s) => s.id).join(', ')} must be up to elect one`
+}
