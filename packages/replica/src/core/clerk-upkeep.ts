@@ -11,7 +11,8 @@ export class ClerkUpkeep {
   readonly #s: Shared
   readonly #primary: Primary
   readonly #connected = new Set<ConnectionId>()
-  #at: Millis = Infinity
+  /** When this primary looked last, or began; Infinity: it does not lead. */
+  #lookedAt: Millis = Infinity
 
   constructor(shared: Shared, primary: Primary) {
     this.#s = shared
@@ -28,15 +29,15 @@ export class ClerkUpkeep {
 
   get wakeAt(): Millis {
     const s = this.#s
-    if (!s.leading) this.#at = Infinity
-    else if (this.#at === Infinity) this.#at = s.now + s.params.clerkTtlMs / 3
-    return this.#at
+    if (!s.leading) this.#lookedAt = Infinity
+    else if (this.#lookedAt === Infinity) this.#lookedAt = s.now
+    return this.#lookedAt + s.params.clerkTtlMs / 3
   }
 
   tick(): void {
     const s = this.#s
     if (!s.leading || !s.running || s.now < this.wakeAt) return
-    this.#at = s.now + s.params.clerkTtlMs / 3
+    this.#lookedAt = s.now
     const elapsed = this.#primary.elapsed()
     const touch: ClerkId[] = []
     const expire: ClerkId[] = []
