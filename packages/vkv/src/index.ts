@@ -1,1 +1,97 @@
-export {}
+// @coppice/vkv: the key-value store over real sockets. Loads no server code and no lmdb.
+import { connectClerk, type ClusterUrl, type ConnectOptions } from '@coppice/clerk'
+import { holdProcess, nodeText } from '@coppice/runtime'
+import type { Kv } from './client/kv.js'
+import type { HeldLock, LockOptions } from './client/lock.js'
+import { Db as PortableDb, type ClosableClerk } from './client/db.js'
+import { durationMs, type Duration } from './client/duration.js'
+import type { KvPorts } from './client/ports.js'
+import { boundedClock } from './client/time-range.js'
+
+export { CoppiceError, type ErrorCode, type Outcome } from '@coppice/protocol'
+export type { ClusterUrl, ConnectOptions, Resolution } from '@coppice/clerk'
+export type { Audit, CrashPoint, TransferResult } from './client/bank-records.js'
+export type { Bank, BankOptions } from './client/bank.js'
+export type { Options } from './client/budget.js'
+export type { Cache, CacheOptions } from './client/cache.js'
+export type { Codec } from './client/codecs.js'
+export type { Duration } from './client/duration.js'
+export type {
+  Conditional,
+  ConditionalDelete,
+  Deleted,
+  Kv,
+  KvEntry,
+  RangeOptions,
+  ReadOptions,
+  WriteOptions,
+} from './client/kv.js'
+export type { LockOptions } from './client/lock.js'
+export type { LockInfo } from './client/locks.js'
+
+// Node 20 before 20.16 has no Symbol.asyncDispose; compilers that lower `await using` look for this one.
+if ((Symbol as { asyncDispose?: symbol }).asyncDispose === undefined) {
+  Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol('Symbol.asyncDispose') })
+}
+
+export interface DbOptions extends ConnectOptions {
+  /**
+   * How far this machine's wall clock may be from the other clients', at most. Without it the client cache answers nothing from memory.
+   * All clients of one cache must keep to it.
+   */
+  readonly clockError?: Duration | undefined
+}
+
+/** A held lock with the platform's signal; `await using` releases it. */
+export interface Lock extends Omit<HeldLock, 'signal' | 'kv'> {
+  /** Aborted when the lock is lost, before anybody else can hold it, and when it is released. */
+  readonly signal: AbortSignal
+  /** The store; every write through it is refused as FENCED, by the server, once the lock is another's. */
+  readonly kv: Kv
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export class Db extends PortableDb {
+  override async lock(name: string | Uint8Array, options?: LockOptions): Promise<HeldLock & Lock> {
+    return asLock(await super.lock(name, options))
+  }
+
+  override withLock<T>(name: string | Uint8Array, work: (lock: Lock & HeldLock) => Promise<T> | T): Promise<T>
+  override withLock<T>(
+    name: string | Uint8Array,
+    options: LockOptions,
+    work: (lock: Lock & HeldLock) => Promise<T> | T,
+  ): Promise<T>
+  override withLock<T>(
+    name: string | Uint8Array,
+    second: LockOptions | ((lock: Lock & HeldLock) => Promise<T> | T),
+    third?: (lock: Lock & HeldLock) => Promise<T> | T,
+  ): Promise<T> {
+    const work = typeof second === 'function' ? second : third!
+    return super.withLock(name, typeof second === 'function' ? {} : second, (lock) => work(asLock(lock)))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function asLock(lock: HeldLock): HeldLock & Lock {
+  return Object.assign(lock, { [Symbol.asyncDispose]: () => lock.release() }) as unknown as HeldLock & Lock
+}
+
+/**
+ * Connects to a cluster: `coppice://host:port,host:port[/group]`, naming some of its config servers. Resolves once its configuration is
+ * known; fails like any call (UNAVAILABLE, TIMEOUT, WRONG_CLUSTER, PROTOCOL_VERSION, INVALID_ARGUMENT).
+ */
+export async function connect(url: ClusterUrl, options: DbOptions = {}): Promise<Db> {
+  const { clockError, ...clerkOptions } = options
+  const clerk: ClosableClerk = await connectClerk(url, clerkOptions)
+  return new Db(clerk, nodePorts(clockError))
+}
+
+function nodePorts(clockError: Duration | undefined): KvPorts {
+  const bounded =
+    clockError === undefined ? undefined : boundedClock(() => Date.now(), durationMs(clockError, 'clockError'))
+  return { text: nodeText, newAbort: () => new AbortController(), hold: holdProcess, timeRange: bounded }
+}

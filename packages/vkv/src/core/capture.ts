@@ -1,20 +1,23 @@
 // A consistent image of the tables in pieces, and its loader (PROTOCOL 5, 7: getState is chunked and consistent while apply goes on).
 //
-// The capture walks the shards. A record that still has its old version when it is about to change, and was not given out yet, is
-// copied aside first; whatever has a newer version than the capture is not part of it. So nothing is copied at the beginning, and
-// memory grows only by what is overwritten before its turn.
+// The capture walks the keys in their order, which a loader takes fastest. A record behind the walk that still has its old version
+// when it is about to change is copied aside first; whatever has a newer version than the capture is not part of it. So nothing is copied
+// at the beginning, and memory grows only by what is overwritten before its turn.
 //
-//   piece:  entry …                  the first piece begins with a header
+//   piece:  (entry | header | u8 254) …      the header comes first; 254 is nothing, in a piece that would be empty
 //   entry:  u8 table · u53 version · u16 n · key · u32 n · value
 //   header: u8 255 · u8 format · u53 lastIndex · u53 elapsed · tables × (u53 count · u53 lastDelete)
-import { assert, DecodeError, Reader, Writer, type Index, type Millis } from '@coppice/protocol'
+import { assert, DecodeError, EMPTY_BYTES, Reader, Writer, type Index, type Millis } from '@coppice/protocol'
 import type { StateCapture, StateLoader } from '@coppice/replica'
-import { SHARDS } from './hash-index.js'
 import { writeKey } from './operations.js'
 import type { Table } from './table.js'
 
 const HEADER = 255
+const NOTHING = 254
 const FORMAT = 1
+
+/** Records one call of `next` passes at the most: those written since the capture began are passed over. */
+const MAX_VISITS = 4_096
 
 /** A record's content put aside before it changed. */
 interface Aside {
@@ -36,9 +39,8 @@ export class TableCapture implements StateCapture {
   #header: Uint8Array | undefined
   #aside: Aside[] = []
   #table = 0
-  /** Shard of `#table` being given out, and its records that still wait for their turn. */
-  #shard = -1
-  #pending = new Set<number>()
+  /** The walk through `#table` has passed all keys up to this one; undefined: none yet. */
+  #passed: Uint8Array | undefined
   #released = false
 
   constructor(tables: readonly Table[], marks: MachineMarks) {
@@ -56,7 +58,7 @@ export class TableCapture implements StateCapture {
     this.#header = w.take()
     tables.forEach((table, number) => {
       assert(table.onChange === undefined, 'one capture at a time')
-      table.onChange = (handle, shard) => this.#beforeChange(number, handle, shard)
+      table.onChange = (handle) => this.#beforeChange(number, handle)
     })
   }
 
@@ -67,12 +69,13 @@ export class TableCapture implements StateCapture {
       out.raw(this.#header)
       this.#header = undefined
     }
-    while (out.length < maxBytes) {
-      const aside = this.#aside.pop()
-      if (aside !== undefined) writeEntry(out, aside.table, aside.version, aside.key, aside.value)
-      else if (!this.#giveOutPending(out, maxBytes) && !this.#nextShard()) break
+    while (out.length < maxBytes && this.#aside.length > 0) {
+      const aside = this.#aside.pop()!
+      writeEntry(out, aside.table, aside.version, aside.key, aside.value)
     }
+    if (out.length < maxBytes) this.#walk(out, maxBytes)
     if (out.length > 0) return out.view()
+    if (this.#table < this.#tables.length) return NOTHING_PIECE
     this.release()
     return undefined
   }
@@ -82,41 +85,35 @@ export class TableCapture implements StateCapture {
     this.#released = true
     for (const table of this.#tables) table.onChange = undefined
     this.#aside = []
-    this.#pending.clear()
   }
 
-  /** Gives out pending records of the current shard until the piece is full; false when there were none. */
-  #giveOutPending(out: Writer, maxBytes: number): boolean {
-    if (this.#pending.size === 0) return false
-    const table = this.#tables[this.#table]!
-    for (const handle of this.#pending) {
-      this.#pending.delete(handle)
-      writeEntry(out, this.#table, table.versionOf(handle), table.keyOf(handle), table.valueOf(handle))
-      if (out.length >= maxBytes) break
-    }
-    return true
-  }
-
-  /** Moves on to a shard with records of the capture; false at the end. */
-  #nextShard(): boolean {
-    for (; this.#table < this.#tables.length; this.#table++, this.#shard = -1) {
+  /** Gives out records in key order until the piece is full or enough was passed. */
+  #walk(out: Writer, maxBytes: number): void {
+    let visits = 0
+    for (; this.#table < this.#tables.length; this.#table++, this.#passed = undefined) {
       const table = this.#tables[this.#table]!
-      while (++this.#shard < SHARDS) {
-        for (const handle of table.handlesOfShard(this.#shard)) {
-          if (table.versionOf(handle) <= this.#marks.lastIndex) this.#pending.add(handle)
+      let full = false
+      let last = 0
+      table.scan(this.#passed ?? EMPTY_BYTES, 0, this.#passed?.length ?? 0, this.#passed !== undefined, (handle) => {
+        full = out.length >= maxBytes || visits >= MAX_VISITS
+        if (full) return false
+        visits++
+        last = handle
+        const version = table.versionOf(handle)
+        if (version <= this.#marks.lastIndex) {
+          writeEntry(out, this.#table, version, table.keyOf(handle), table.valueOf(handle))
         }
-        if (this.#pending.size > 0) return true
-      }
+        return true
+      })
+      if (last !== 0) this.#passed = table.keyOf(last)
+      if (full) return
     }
-    return false
   }
 
-  #beforeChange(number: number, handle: number, shard: number): void {
+  #beforeChange(number: number, handle: number): void {
     const table = this.#tables[number]!
-    if (table.versionOf(handle) > this.#marks.lastIndex) return
-    if (number < this.#table || (number === this.#table && shard < this.#shard)) return
-    // In the shard being given out only what still waits for its turn is missing from the pieces.
-    if (number === this.#table && shard === this.#shard && !this.#pending.delete(handle)) return
+    if (table.versionOf(handle) > this.#marks.lastIndex || number < this.#table) return
+    if (number === this.#table && this.#passed !== undefined && table.compareKey(handle, this.#passed) <= 0) return
     const value = table.valueOf(handle)
     this.#aside.push({
       table: number,
@@ -126,6 +123,8 @@ export class TableCapture implements StateCapture {
     })
   }
 }
+
+const NOTHING_PIECE = new Uint8Array([NOTHING])
 
 function writeEntry(out: Writer, table: number, version: Index, key: Uint8Array, value: Uint8Array): void {
   out.u8(table)
@@ -154,6 +153,7 @@ export class TableLoader implements StateLoader {
         this.#readHeader(r)
         continue
       }
+      if (number === NOTHING) continue
       const table = this.#tables[number]
       if (table === undefined) throw new DecodeError(`state names unknown table ${number}`)
       const version = r.u53()

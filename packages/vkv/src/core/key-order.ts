@@ -28,13 +28,18 @@ function isLeaf(node: Node): node is Leaf {
 
 export class KeyOrder {
   readonly #slab: Slab
-  #root: Node = newLeaf()
-  /** Inner nodes passed by the last descent, and the child taken in each. */
+  #root: Node
+  /** The rightmost leaf: keys that arrive in order, from a snapshot or an import, go there without a descent. */
+  #last: Leaf
+  /** The first `#depth` elements: inner nodes passed by the last descent, and the child taken in each. */
   readonly #path: Inner[] = []
   readonly #taken: number[] = []
+  #depth = 0
 
   constructor(slab: Slab) {
     this.#slab = slab
+    this.#last = newLeaf()
+    this.#root = this.#last
   }
 
   /** Adds a record whose key is not there. */
@@ -43,6 +48,15 @@ export class KeyOrder {
     const key = slab.bytesOf(handle)
     const start = slab.offsetOf(handle) + RECORD_HEADER
     const end = start + slab.keyLengthOf(handle)
+    const last = this.#last
+    if (
+      last.count > 0 &&
+      last.count < LEAF_HANDLES &&
+      this.#compare(last.handles[last.count - 1]!, key, start, end) < 0
+    ) {
+      last.handles[last.count++] = handle
+      return
+    }
     const leaf = this.#descend(key, start, end)
     const at = this.#lowerBound(leaf, key, start, end)
     if (leaf.count < LEAF_HANDLES) return place(leaf, at, handle)
@@ -55,7 +69,8 @@ export class KeyOrder {
     leaf.count = keep
     right.prev = leaf
     right.next = leaf.next
-    if (leaf.next !== undefined) leaf.next.prev = right
+    if (leaf.next === undefined) this.#last = right
+    else leaf.next.prev = right
     leaf.next = right
     // The separator is taken after the new record is in: it may stand on either side of the cut.
     if (at > keep || right.count === 0) place(right, at - keep, handle)
@@ -70,13 +85,14 @@ export class KeyOrder {
     leaf.handles.copyWithin(at, at + 1, leaf.count)
     leaf.count--
     leaf.deleted = version
-    if (leaf.count > 0 || this.#path.length === 0) return
+    if (leaf.count > 0 || this.#depth === 0) return
     // A neighbour takes over the interval of the dropped leaf; which one depends on the tree, so both learn of its deletes.
     for (const neighbour of [leaf.prev, leaf.next]) {
       if (neighbour !== undefined) neighbour.deleted = Math.max(neighbour.deleted, leaf.deleted)
     }
     if (leaf.prev !== undefined) leaf.prev.next = leaf.next
     if (leaf.next !== undefined) leaf.next.prev = leaf.prev
+    else this.#last = leaf.prev!
     this.#dropChild()
   }
 
@@ -119,8 +135,7 @@ export class KeyOrder {
   }
 
   #descend(key: Uint8Array, start: number, end: number): Leaf {
-    this.#path.length = 0
-    this.#taken.length = 0
+    this.#depth = 0
     let node = this.#root
     while (!isLeaf(node)) {
       let low = 0
@@ -131,8 +146,8 @@ export class KeyOrder {
           low = middle + 1
         } else high = middle
       }
-      this.#path.push(node)
-      this.#taken.push(low)
+      this.#path[this.#depth] = node
+      this.#taken[this.#depth++] = low
       node = node.children[low]!
     }
     return node
@@ -171,7 +186,7 @@ export class KeyOrder {
 
   /** Puts `child` behind the child taken by the last descent; splits full nodes on the way up. */
   #insertChild(separator: Uint8Array, child: Node): void {
-    for (let depth = this.#path.length - 1; ; depth--) {
+    for (let depth = this.#depth - 1; ; depth--) {
       if (depth < 0) {
         this.#root = { children: [this.#root, child], separators: [separator] }
         return
@@ -189,7 +204,7 @@ export class KeyOrder {
 
   /** Drops the child taken by the last descent, and every node that becomes empty by it. */
   #dropChild(): void {
-    for (let depth = this.#path.length - 1; depth >= 0; depth--) {
+    for (let depth = this.#depth - 1; depth >= 0; depth--) {
       const node = this.#path[depth]!
       const at = this.#taken[depth]!
       node.children.splice(at, 1)

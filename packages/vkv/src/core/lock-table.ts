@@ -2,7 +2,7 @@
 // elapsed time}. Taken from free or expired, released only by its owner; a short queue of waiters makes it fair, so that
 // nobody who keeps asking waits for ever.
 //
-// A lock's record: u53 fence (0: free, kept for its waiters) · u53 expiry · u8 n · owner · u8 n · n × (u53 until · u8 n · owner)
+// A lock's record: u53 fence (0: free, kept for its waiters) · u53 expiry · u8 inherited · u8 n · owner · u8 n · n × (u53 until · u8 n · owner)
 import { Reader, readU53, Writer, type Index, type Millis } from '@coppice/protocol'
 import { readU16, type ParsedOperation } from './operations.js'
 import { NO_PLACE, TAKEN_EXPIRED, TAKEN_FREE, TAKEN_OWN } from './replies.js'
@@ -20,6 +20,8 @@ export interface LockRecord {
   /** 0: nobody holds it. */
   readonly fence: Index
   readonly expiry: Millis
+  /** It was taken from a holder that had not released it. */
+  readonly inherited: boolean
   readonly owner: Uint8Array
   /** First come, first served. */
   readonly waiters: readonly Waiter[]
@@ -29,17 +31,19 @@ export function decodeLock(value: Uint8Array): LockRecord {
   const r = new Reader(value)
   const fence = r.u53()
   const expiry = r.u53()
+  const inherited = r.u8() === 1
   const owner = shortBytes(r)
   const waiters: Waiter[] = []
   for (let n = r.u8(); n > 0; n--) waiters.push({ until: r.u53(), owner: shortBytes(r) })
   r.finish()
-  return { fence, expiry, owner, waiters }
+  return { fence, expiry, inherited, owner, waiters }
 }
 
 function encodeLock(lock: LockRecord, w: Writer): void {
   w.reset()
   w.u53(lock.fence)
   w.u53(lock.expiry)
+  w.u8(lock.inherited ? 1 : 0)
   w.u8(lock.owner.length)
   w.raw(lock.owner)
   w.u8(lock.waiters.length)
@@ -56,7 +60,7 @@ function shortBytes(r: Reader): Uint8Array {
   return r.buffer.slice(at, at + n)
 }
 
-const FREE: LockRecord = { fence: 0, expiry: 0, owner: new Uint8Array(0), waiters: [] }
+const FREE: LockRecord = { fence: 0, expiry: 0, inherited: false, owner: new Uint8Array(0), waiters: [] }
 
 /** The fence with which the lock of this name is held; 0: free. */
 export function fenceOf(locks: Table, name: Uint8Array, start: number, end: number): Index {
@@ -92,15 +96,16 @@ export class LockTable {
     if (held && sameBytes(lock.owner, me)) {
       // A retry of the one who holds it: the same fence again, and the time it asks for.
       this.#save(handle, index, op, b, { ...lock, expiry: Math.max(lock.expiry, now + op.ttlMs) })
-      return acquired(out, lock.fence, TAKEN_OWN)
+      return acquired(out, lock.fence, lock.inherited ? TAKEN_EXPIRED : TAKEN_OWN)
     }
     const waiters = lock.waiters.filter((waiter) => waiter.until > now)
     const first = waiters[0]
     // An expired lock and a free one go to the waiter that came first; the others wait until its place lapses.
     if (!held && (first === undefined || sameBytes(first.owner, me))) {
       const rest = waiters.filter((waiter) => !sameBytes(waiter.owner, me))
-      this.#save(handle, index, op, b, { fence: index, expiry: now + op.ttlMs, owner: me, waiters: rest })
-      return acquired(out, index, lock.fence === 0 ? TAKEN_FREE : TAKEN_EXPIRED)
+      const inherited = lock.fence !== 0
+      this.#save(handle, index, op, b, { fence: index, expiry: now + op.ttlMs, inherited, owner: me, waiters: rest })
+      return acquired(out, index, inherited ? TAKEN_EXPIRED : TAKEN_FREE)
     }
     const retryMs = held ? lock.expiry - now : first!.until - now
     const place = this.#queue(handle, index, now, op, b, { ...lock, waiters }, me)
@@ -148,7 +153,10 @@ export class LockTable {
     const lock = handle === 0 ? FREE : decodeLock(this.table.valueOf(handle))
     const mine = lock.fence !== 0 && (op.fence === 0 || lock.fence === op.fence) && isOwner(lock.owner, op, b)
     const waiters = lock.waiters.filter((waiter) => waiter.until > now && !isOwner(waiter.owner, op, b))
-    if (mine && waiters.length === 0) this.table.remove(handle, index)
+    // One who does not know whether it got the lock does not know how it was found either: that must not be forgotten.
+    if (mine && op.fence === 0 && lock.inherited) {
+      this.#save(handle, index, op, b, { ...lock, expiry: Math.min(lock.expiry, now), waiters })
+    } else if (mine && waiters.length === 0) this.table.remove(handle, index)
     else if (mine) this.#save(handle, index, op, b, { ...FREE, waiters })
     else if (waiters.length === 0 && lock.fence === 0 && handle !== 0) this.table.remove(handle, index)
     else if (waiters.length !== lock.waiters.length) this.#save(handle, index, op, b, { ...lock, waiters })

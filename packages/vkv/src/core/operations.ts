@@ -100,7 +100,10 @@ export function encodeRenew(lock: Uint8Array, owner: Uint8Array, fence: Index, t
   return w.view()
 }
 
-/** `fence` 0: whatever this owner holds of the lock, its place in the queue included. */
+/**
+ * Also drops this owner's place in the queue. `fence` 0: by an owner that does not know whether it got the lock; one that was taken from
+ * expired then stays expired, because nobody has looked at what its former holder left.
+ */
 export function encodeRelease(lock: Uint8Array, owner: Uint8Array, fence: Index): Uint8Array {
   const w = lockOperation(OP_RELEASE, lock, owner)
   w.u53(fence)

@@ -112,13 +112,13 @@ export class Slab {
     page.words[word + 1] = Math.floor(version / TWO_32)
     page.words[word + 2] = valueLength
     page.words[word + 3] = keyLength | (slotClass << 16) | ((large ? 1 : 0) << 24)
-    copy(key, keyStart, keyEnd, page.bytes, at + RECORD_HEADER)
+    copyRange(key, keyStart, keyEnd, page.bytes, at + RECORD_HEADER)
     const valueAt = at + RECORD_HEADER + keyLength
     if (large) {
       const place = this.#largeFree.pop() ?? this.#large.length
       this.#large[place] = copyOf(value, valueStart, valueEnd)
       for (let i = 0; i < 4; i++) page.bytes[valueAt + i] = place >>> (8 * i)
-    } else copy(value, valueStart, valueEnd, page.bytes, valueAt)
+    } else copyRange(value, valueStart, valueEnd, page.bytes, valueAt)
     return handle
   }
 
@@ -135,7 +135,7 @@ export class Slab {
       this.#large[this.#largePlace(page, at)] = copyOf(value, valueStart, valueEnd)
     } else {
       if (classFor(RECORD_HEADER + keyLength + valueLength) !== page.slotClass) return false
-      copy(value, valueStart, valueEnd, page.bytes, at + RECORD_HEADER + keyLength)
+      copyRange(value, valueStart, valueEnd, page.bytes, at + RECORD_HEADER + keyLength)
     }
     const word = at >>> 2
     page.words[word] = version >>> 0
@@ -241,9 +241,9 @@ function classFor(bytes: number): number {
   return CLASS_BY_GRANULES[(bytes + 15) >>> GRANULE_BITS]!
 }
 
-/** Copies a range; short ones by hand, because a native call and its view cost more than 64 bytes of loop. */
-function copy(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
-  if (end - start < 64) for (let i = start; i < end; i++) to[at++] = from[i]!
+/** Copies a range; short ones by hand, because a view and a native call cost more than a loop over so few bytes. */
+export function copyRange(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  if (end - start < 48) for (let i = start; i < end; i++) to[at++] = from[i]!
   else to.set(start === 0 && end === from.length ? from : from.subarray(start, end), at)
 }
 

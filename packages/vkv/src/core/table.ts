@@ -2,11 +2,11 @@
 // key is surely missing, and tells a running capture about a record before it changes.
 import type { BytesPort, Index, Writer } from '@coppice/protocol'
 import { HashIndex, hashKey, shardOf, SHARDS } from './hash-index.js'
-import { KeyOrder } from './key-order.js'
-import { RECORD_HEADER, Slab } from './slab.js'
+import { compareBytes, KeyOrder } from './key-order.js'
+import { copyRange, RECORD_HEADER, Slab } from './slab.js'
 
 /** Hears of every record that is about to be changed or removed. */
-export type ChangeListener = (handle: number, shard: number) => void
+export type ChangeListener = (handle: number) => void
 
 export class Table {
   readonly #slab = new Slab()
@@ -62,7 +62,7 @@ export class Table {
       this.#order.add(added)
       return
     }
-    this.onChange?.(handle, shardOf(this.#hash))
+    this.onChange?.(handle)
     if (this.#slab.replace(handle, version, value, valueStart, valueEnd)) return
     const moved = this.#slab.add(version, key, keyStart, keyEnd, value, valueStart, valueEnd)
     this.#index.move(this.#hash, handle, moved)
@@ -73,7 +73,7 @@ export class Table {
   /** Removes the key of the last find, whose answer was `handle`, not 0. */
   remove(handle: number, version: Index): void {
     const shard = shardOf(this.#hash)
-    this.onChange?.(handle, shard)
+    this.onChange?.(handle)
     this.#order.remove(handle, version)
     this.#index.remove(this.#hash, handle)
     this.#slab.free(handle)
@@ -101,8 +101,10 @@ export class Table {
   writeValue(handle: number, out: Writer): void {
     const large = this.#slab.largeOf(handle)
     if (large !== undefined) return out.raw(large)
-    const at = this.valueOffset(handle)
-    out.rawRange(this.#slab.bytesOf(handle), at, at + this.#slab.valueLengthOf(handle))
+    const n = this.#slab.valueLengthOf(handle)
+    const from = this.valueOffset(handle)
+    const to = out.grow(n)
+    copyRange(this.#slab.bytesOf(handle), from, from + n, out.buffer, to)
   }
 
   /** The value as a view that the next change of the table may overwrite; a large one is never overwritten. */
@@ -146,6 +148,12 @@ export class Table {
     return Math.max(this.#deletedFloor, this.#order.scan(key, start, end, after, visit))
   }
 
+  /** Order of the record's key against another: below zero, zero, above zero. */
+  compareKey(handle: number, key: Uint8Array): number {
+    const at = this.#slab.offsetOf(handle) + RECORD_HEADER
+    return compareBytes(this.#slab.bytesOf(handle), at, at + this.#slab.keyLengthOf(handle), key, 0, key.length)
+  }
+
   /** Whether the record's key begins with the given bytes. */
   hasPrefix(handle: number, prefix: Uint8Array, start: number, end: number): boolean {
     if (this.#slab.keyLengthOf(handle) < end - start) return false
@@ -153,10 +161,6 @@ export class Table {
     const at = this.#slab.offsetOf(handle) + RECORD_HEADER - start
     for (let i = start; i < end; i++) if (bytes[at + i] !== prefix[i]) return false
     return true
-  }
-
-  handlesOfShard(shard: number): number[] {
-    return this.#index.handlesOf(shard)
   }
 
   /** After a load: deletes before it are known by their last version only. */

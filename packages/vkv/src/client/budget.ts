@@ -1,0 +1,79 @@
+// One deadline over several calls to the clerk, and pauses between them (PRODUCT: `timeout` covers the whole call).
+import { CoppiceError, type AbortSignalLike, type Millis } from '@coppice/protocol'
+import type { CallOptions, ClerkLike } from '@coppice/clerk/core'
+import { durationMs, type Duration } from './duration.js'
+import type { KvPorts } from './ports.js'
+
+/** Of every call of the SDK. */
+export interface Options {
+  readonly signal?: AbortSignalLike | undefined
+  /** Covers the whole call, connecting and retrying included; default: the connection's (10 s). */
+  readonly timeout?: Duration | undefined
+}
+
+export class Budget {
+  readonly signal: AbortSignalLike | undefined
+  readonly deadline: Millis
+  readonly #clerk: ClerkLike
+  readonly #hold: KvPorts['hold']
+
+  constructor(clerk: ClerkLike, ports: KvPorts, options: Options = {}, extraMs = 0) {
+    this.#clerk = clerk
+    this.#hold = ports.hold
+    this.signal = options.signal
+    const timeoutMs = options.timeout === undefined ? clerk.timeoutMs : durationMs(options.timeout, 'timeout')
+    this.deadline = clerk.clock.now() + timeoutMs + extraMs
+  }
+
+  /** Options of the next call. Throws TIMEOUT when the time is up; `what` says what was being done. */
+  next(what: string): CallOptions {
+    const timeoutMs = this.deadline - this.#clerk.clock.now()
+    if (timeoutMs <= 0) throw timedOut(what)
+    return { signal: this.signal, timeoutMs }
+  }
+
+  /** The same for a call of this SDK. */
+  rest(what: string): Options {
+    const { timeoutMs } = this.next(what)
+    return { signal: this.signal, timeout: timeoutMs }
+  }
+
+  /** Waits; ends early with ABORTED by the signal, or with TIMEOUT at the deadline. */
+  pause(ms: number, what: string): Promise<void> {
+    const left = this.deadline - this.#clerk.clock.now()
+    return pause(this.#clerk, this.#hold, Math.min(ms, Math.max(left, 0)), this.signal, what).then(() => {
+      if (ms >= left) throw timedOut(what)
+    })
+  }
+}
+
+function timedOut(what: string): CoppiceError {
+  return new CoppiceError(`${what}: the time is up`, { code: 'TIMEOUT', outcome: 'not-applied', retryable: true })
+}
+
+/** Waits for `ms`, or less when the signal is aborted: then it rejects with an AbortError. */
+export function pause(
+  clerk: ClerkLike,
+  hold: KvPorts['hold'],
+  ms: number,
+  signal: AbortSignalLike | undefined,
+  what: string,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): CoppiceError =>
+      new CoppiceError(`${what}: aborted`, { code: 'ABORTED', outcome: 'not-applied', cause: signal?.reason })
+    if (signal?.aborted === true) return reject(aborted())
+    const release = hold?.()
+    const onAbort = (): void => {
+      cancel()
+      release?.()
+      reject(aborted())
+    }
+    const cancel = clerk.clock.after(ms, () => {
+      signal?.removeEventListener('abort', onAbort)
+      release?.()
+      resolve()
+    })
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}

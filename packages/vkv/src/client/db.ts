@@ -1,0 +1,69 @@
+// One connection to a key-value group with everything on it (PRODUCT SDK), over any clerk.
+import type { CallOptions, ClerkLike, RequestName, Resolution } from '@coppice/clerk/core'
+import { Bank, type BankOptions } from './bank.js'
+import { Budget, type Options } from './budget.js'
+import { Cache, type CacheOptions } from './cache.js'
+import { textKv, type Kv } from './kv.js'
+import { acquireLock, withLock, type HeldLock, type LockOptions } from './lock.js'
+import { listLocks, type LockInfo } from './locks.js'
+import type { KvPorts } from './ports.js'
+
+/** A clerk that can be closed. */
+export interface ClosableClerk extends ClerkLike {
+  close(): Promise<void>
+}
+
+export class Db {
+  /** The store with strings for keys and values; `kv.bytes` and `kv.json()` are other views of it. */
+  readonly kv: Kv
+  /** The exactly-once clerk below. */
+  readonly clerk: ClosableClerk
+  protected readonly ports: KvPorts
+
+  constructor(clerk: ClosableClerk, ports: KvPorts) {
+    this.clerk = clerk
+    this.ports = ports
+    this.kv = textKv(clerk, ports)
+  }
+
+  /** Acquires a lock; release it when done. */
+  lock(name: string | Uint8Array, options?: LockOptions): Promise<HeldLock> {
+    return acquireLock(this.clerk, this.ports, name, options)
+  }
+
+  withLock<T>(name: string | Uint8Array, work: (lock: HeldLock) => Promise<T> | T): Promise<T>
+  withLock<T>(name: string | Uint8Array, options: LockOptions, work: (lock: HeldLock) => Promise<T> | T): Promise<T>
+  withLock<T>(
+    name: string | Uint8Array,
+    second: LockOptions | ((lock: HeldLock) => Promise<T> | T),
+    third?: (lock: HeldLock) => Promise<T> | T,
+  ): Promise<T> {
+    if (typeof second === 'function') return withLock(this.clerk, this.ports, name, {}, second)
+    return withLock(this.clerk, this.ports, name, second, third!)
+  }
+
+  /** Locks that are held or have waiters, by name. */
+  locks(options?: Options & { readonly prefix?: string | undefined }): AsyncGenerator<LockInfo, void, undefined> {
+    return listLocks(this.clerk, this.ports, options)
+  }
+
+  /** A client cache that stays linearizable; needs a bound on the clock's error to answer from memory. */
+  cached(options?: CacheOptions): Cache {
+    return new Cache(this.clerk, this.ports, options)
+  }
+
+  /** Accounts and transfers. */
+  bank(options?: BankOptions): Bank {
+    return new Bank(this.clerk, this.ports, options)
+  }
+
+  /** What became of a request that ended with outcome `unknown`: give the error, or its requestId. */
+  resolve(request: number | RequestName, options?: Options): Promise<Resolution> {
+    const call: CallOptions = new Budget(this.clerk, this.ports, options).next('resolve')
+    return this.clerk.resolve(request, call)
+  }
+
+  close(): Promise<void> {
+    return this.clerk.close()
+  }
+}

@@ -1,0 +1,17 @@
+// What the clients of vKV need besides a clerk. Production gives Node's own, the simulator its own.
+import type { AbortSignalLike, TextPort, TimeRangePort } from '@coppice/protocol'
+
+export interface AbortHandle {
+  readonly signal: AbortSignalLike
+  abort(reason: unknown): void
+}
+
+export interface KvPorts {
+  readonly text: TextPort
+  /** Makes the signal of a lock; by default a plain one (client/abort.ts). Node gives its AbortController. */
+  readonly newAbort?: (() => AbortHandle) | undefined
+  /** Time with a bounded error, for the client cache. By default nothing is bounded: the cache then reads through. */
+  readonly timeRange?: TimeRangePort | undefined
+  /** Keeps the process alive while a call waits without any open request; the answer ends it. */
+  readonly hold?: (() => () => void) | undefined
+}
