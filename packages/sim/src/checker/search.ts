@@ -129,7 +129,11 @@ function movesOf(
   const ranked: [op: number, rank: number][] = []
   // Between two moves for the same answer only what changes nothing is dropped: the rest could have been dropped before them.
   const droppable = c.discharged[waiting] === 1 && (c.phase === FRESH || after(h, waiting, c.state) === c.state)
-  if (droppable && demand.canDrop(c, waiting)) ranked.push([DROP, c.isAskedNow(makes(h, waiting)) ? 2.5 : 0])
+  if (droppable && demand.canDrop(c, waiting)) {
+    // Nobody asks for its value, now or later: then it need not be seen.
+    if (commit && isUseless(h, c, demand, waiting)) return [DROP]
+    ranked.push([DROP, c.isAskedNow(makes(h, waiting)) ? 2.5 : 0])
+  }
   const mayLeave = demand.leaving(c, h.returns[waiting]!)
   for (const op of firstOfClass.values()) {
     const to = after(h, op, c.state)
