@@ -68,7 +68,8 @@ export class SessionAnswers {
       session.registering = false
     }
     session.progressAt = session.ports.clock.now()
-    session.lastRefusal = message.reason
+    // Out of order is what follows another refusal; the first one is worth telling.
+    if (message.reason !== 'outOfOrder') session.lastRefusal = message.reason
     switch (message.reason) {
       case 'moved':
       case 'behind':
@@ -79,7 +80,7 @@ export class SessionAnswers {
         this.#onOutOfOrder(member, message)
         return
       case 'sessionExpired':
-        if (session.clerkId === message.clerkId) this.#expire(message.firstId, 'the cluster has removed this session')
+        this.#expire(this.#neverExecutedFrom(message), 'the cluster has removed this session')
         return
       case 'overloaded':
       case 'window':
@@ -102,7 +103,7 @@ export class SessionAnswers {
     const { routing } = session.ports
     const ttlMs = routing.configuration?.params.clerkTtlMs ?? Infinity
     if (session.clerkId !== 0 && session.window.size > 0 && now - session.contactAt > ttlMs * CONTACT_PART) {
-      this.#expire(0, 'out of contact for so long that the cluster may have removed this session')
+      this.#expire(Infinity, 'out of contact for so long that the cluster may have removed this session')
       return
     }
     const member = routing.primary()
@@ -193,17 +194,17 @@ export class SessionAnswers {
 
   #onOverloaded(message: RefusedMessage): void {
     const session = this.#session
-    if (message.of !== 'register') this.#noteRefusedFrom(message)
     const { random } = session.ports
     session.pause(backoffMs(this.#overloads++, OVERLOAD_BASE_MS, OVERLOAD_MAX_MS, random))
     session.rewind(message.of === 'register' ? 0 : message.firstId)
   }
 
-  // If the first refused request was never sent before, neither it nor any later one can have been executed.
-  #noteRefusedFrom(message: RefusedMessage): void {
-    const session = this.#session
-    const first = session.window.get(message.firstId)
-    if (first?.attempts === 1) session.refusedFrom = Math.min(session.refusedFrom, message.firstId)
+  // The first refused request whose only transmission this was; neither it nor any later one can have been executed.
+  #neverExecutedFrom(message: RefusedMessage): RequestId {
+    const { window } = this.#session
+    const end = message.firstId + message.count
+    for (let id = message.firstId; id < end; id++) if (window.get(id)?.attempts === 1) return id
+    return Infinity
   }
 
   // The cluster holds these for complete because this clerk said so; then they are complete here, or it is not our doing.
@@ -230,14 +231,13 @@ export class SessionAnswers {
     session.rewind(message.firstId)
   }
 
-  /** The session is gone: nothing of it is ever sent again. `firstRefused` is 0 when no refusal told so. */
-  #expire(firstRefused: RequestId, why: string): void {
+  /** The session is gone: nothing of it is ever sent again. Requests from `neverFrom` on that were sent once were not executed. */
+  #expire(neverFrom: RequestId, why: string): void {
     const session = this.#session
     const { clerkId } = session
-    const clean = firstRefused > 0 && session.window.get(firstRefused)?.attempts === 1
     const { calls, fates } = session.ports
     for (const call of session.renew()) {
-      const never = call.attempts === 0 || (clean && call.id >= firstRefused && call.attempts === 1)
+      const never = call.attempts === 0 || (call.id >= neverFrom && call.attempts === 1)
       const outcome = never ? 'not-applied' : 'unknown'
       const abandoned = call.settled
       calls.fail(call, failure(call, 'SESSION_EXPIRED', why, { outcome, epoch: this.#epoch, clerkId }))

@@ -52,8 +52,6 @@ export class Session implements CallOwner {
   progressAt: Millis = 0
   /** The last refusal without progress since; '' when none. */
   lastRefusal: RefusalReason | '' = ''
-  /** Ids from here on were refused after their only transmission: they are not applied. */
-  refusedFrom: RequestId = Infinity
   /** Abandoned ids below `cursor` whose Skip is still to be sent. */
   #skips: RequestId[] = []
   /** Highest id in a frame that the wire cuts into fragments, on this link: smaller frames would overtake it. */
@@ -88,12 +86,11 @@ export class Session implements CallOwner {
       this.queue.remove(call)
       return 'not-applied'
     }
-    // Never sent, or sent once and refused: the Skip that fills its place makes sure of it.
-    const refused = call.attempts === 0 || (call.id >= this.refusedFrom && call.attempts === 1)
     this.window.abandon(call)
     if (call.id < this.cursor) this.#skips.push(call.id)
     this.ports.schedule()
-    return refused ? 'not-applied' : 'unknown'
+    // A refused transmission proves nothing: the network may hold a second copy of it. One that never was cannot arrive.
+    return call.attempts === 0 ? 'not-applied' : 'unknown'
   }
 
   lastWord(): string {
@@ -141,7 +138,6 @@ export class Session implements CallOwner {
     this.#skips = []
     this.#lastCut = 0
     this.lastRefusal = ''
-    this.refusedFrom = Infinity
     const calls = this.window.reset()
     this.ports.schedule()
     return calls
@@ -158,7 +154,6 @@ export class Session implements CallOwner {
     this.registering = false
     this.#skips = []
     this.#lastCut = 0
-    this.refusedFrom = Infinity
     this.progressAt = this.ports.clock.now()
     // A pause asked for by another server does not hold here.
     this.close()
@@ -254,8 +249,6 @@ export class Session implements CallOwner {
     const run = this.#run
     const firstRequestId = run[0]!.id
     for (let i = 0; i < run.length; i++) run[i]!.attempts++
-    this.refusedFrom = Math.max(this.refusedFrom, run[run.length - 1]!.id + 1)
-    if (this.refusedFrom >= this.window.nextId) this.refusedFrom = Infinity
     this.cursor = firstRequestId + run.length
     if (bytes > WHOLE_FRAME_BYTES) this.#lastCut = this.cursor - 1
     link.send({
