@@ -410,7 +410,18 @@ function decodeReplicaReplica(kind: number, r: Reader, text: TextPort): Message 
       const chunks = r.u32()
       const totalBytes = r.u53()
       const crc = r.u32()
-      return { kind: 'snapshotChunk', token, snapshotId, index, lineage, chunk, chunks, totalBytes, crc, bytes: r.rest() }
+      return {
+        kind: 'snapshotChunk',
+        token,
+        snapshotId,
+        index,
+        lineage,
+        chunk,
+        chunks,
+        totalBytes,
+        crc,
+        bytes: r.rest(),
+      }
     }
     default:
       throw new DecodeError(`message kind ${kind} is not known between replicas`)
@@ -418,6 +429,7 @@ function decodeReplicaReplica(kind: number, r: Reader, text: TextPort): Message 
 }
 
 function countOf(n: number): number {
-  if (n < 1 || n > MAX_RUN_REQUESTS) throw new DecodeError(`${n} requests in one frame; allowed are 1 to ${MAX_RUN_REQUESTS}`)
+  if (n < 1 || n > MAX_RUN_REQUESTS)
+    throw new DecodeError(`${n} requests in one frame; allowed are 1 to ${MAX_RUN_REQUESTS}`)
   return n
 }

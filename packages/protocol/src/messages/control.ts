@@ -2,7 +2,13 @@
 // that clarity beats speed. Who sends what, by section: config <-> config (PROTOCOL 1), replica <-> config (2, 3),
 // replica <-> replica (transfers, 5), client <-> server.
 import { z } from 'zod'
-import { adminResultSchema, configStateSchema, configurationSchema, nodeIdSchema, serverSchema } from '../config-state.js'
+import {
+  adminResultSchema,
+  configStateSchema,
+  configurationSchema,
+  nodeIdSchema,
+  serverSchema,
+} from '../config-state.js'
 
 const index = z.number().int().min(0)
 const text = z.string().max(2000)
@@ -30,7 +36,12 @@ const promise = z.strictObject({
   address: z.string().max(255),
   accepted: z.array(acceptedSchema),
 })
-const propose = z.strictObject({ kind: z.literal('propose'), ballot: ballotSchema, version: index, value: configStateSchema })
+const propose = z.strictObject({
+  kind: z.literal('propose'),
+  ballot: ballotSchema,
+  version: index,
+  value: configStateSchema,
+})
 const accepted = z.strictObject({ kind: z.literal('accepted'), ballot: ballotSchema, group, version: index })
 /** Answer to prepare, propose or confirm of a ballot below `promised`. */
 const ballotRefused = z.strictObject({ kind: z.literal('ballotRefused'), ballot: ballotSchema, promised: ballotSchema })
@@ -42,7 +53,12 @@ const confirm = z.strictObject({
   chosen: z.array(z.tuple([group, index])),
 })
 /** `missing`: groups whose chosen version this acceptor does not hold; the leader proposes them again. */
-const confirmed = z.strictObject({ kind: z.literal('confirmed'), ballot: ballotSchema, round: index, missing: z.array(group) })
+const confirmed = z.strictObject({
+  kind: z.literal('confirmed'),
+  ballot: ballotSchema,
+  round: index,
+  missing: z.array(group),
+})
 export const configToConfigSchema = z.discriminatedUnion('kind', [
   preVote,
   preVoteReply,
@@ -183,7 +199,15 @@ const enter = z.strictObject({
   params: configurationSchema.shape.params,
 })
 const relinquish = z.strictObject({ kind: z.literal('relinquish'), group, epoch: index })
-export const configToReplicaSchema = z.discriminatedUnion('kind', [grant, answer, activate, seal, learn, enter, relinquish])
+export const configToReplicaSchema = z.discriminatedUnion('kind', [
+  grant,
+  answer,
+  activate,
+  seal,
+  learn,
+  enter,
+  relinquish,
+])
 export type ConfigToReplica = z.infer<typeof configToReplicaSchema>
 
 // ---- replica -> replica: transfers. The answers that carry bytes are hand-encoded (see messages/transfer.ts).
