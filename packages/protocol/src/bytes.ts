@@ -56,7 +56,9 @@ export class Writer {
     return at
   }
   u8(value: number): void {
-    this.buffer[this.grow(1)] = value
+    // Grown first: growing may replace the buffer.
+    const at = this.grow(1)
+    this.buffer[at] = value
   }
   u32(value: number): void {
     const at = this.grow(4)
