@@ -52,11 +52,11 @@ function runSeed(seed: number): string[] {
   c.faults.duplicate = random() < 0.5 ? 0 : random() * 0.2
   c.faults.delayMs = random() < 0.5 ? 2 : random() * 40
   c.faults.diskMs = random() < 0.7 ? 1 : random() * 60
-  for (let step = 0; step < 250; step++) {
+  for (let step = 0; step < 300; step++) {
     const dice = random()
     const clerk = pick(clerks)
     if (dice < 0.4) clerk.add(Array.from({ length: 1 + Math.floor(random() * 4) }, () => Math.floor(random() * 5)))
-    else if (dice < 0.65) clerk.read(pick(IDS), Math.floor(random() * 5))
+    else if (dice < 0.65) clerk.read(random() < 0.8 ? pick(config.configuration.members) : pick(IDS), Math.floor(random() * 5))
     else if (dice < 0.7) clerk.resend()
     else if (dice < 0.72 && alive().length > 2) c.crash(pick(alive()))
     else if (dice < 0.78) for (const id of IDS) if (c.server(id).core === undefined && random() < 0.6) c.start(id)
@@ -67,11 +67,12 @@ function runSeed(seed: number): string[] {
       for (const id of IDS)
         config.send(id, { kind: 'learn', group: 'main', attempt: `l${step}`, epoch, source: config.entry(members[0]!) })
     }
-    if (dice > 0.9 && !attempting) {
+    if (dice > 0.96 && !attempting) {
       const stop = random() < 0.3 ? pick(['seal', 'someEntered', 'relinquish'] as const) : ''
       reconfigure(shuffled(alive()).slice(0, 1 + Math.floor(random() * 3)), stop)
     }
-    c.run(random() * 30)
+    c.run(random() * 40)
+    if (step % 4 === 0) for (const k of clerks) if (k.open > 0) k.resend()
   }
 
   // Everything heals: all requests are answered, all members agree.

@@ -1,6 +1,6 @@
 // One clerk as every replica knows it (PROTOCOL 6): what was executed, and the replies that may still be asked for.
-import { CLERK_WINDOW, NONCE_BYTES, REPLY_SKIPPED, Reader, Writer } from '@coppice/protocol'
-import type { ClerkId, ConnectionId, Index, Millis, RequestId } from '@coppice/protocol'
+import { CLERK_WINDOW, NONCE_BYTES, REPLY_SKIPPED } from '@coppice/protocol'
+import type { ClerkId, ConnectionId, Index, Millis, RequestId, Reader, Writer } from '@coppice/protocol'
 
 /** Stored replies of consecutive requests of one run: count × (u8 status · u32 length · bytes). Never changed once made. */
 export interface Segment {

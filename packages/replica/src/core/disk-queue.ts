@@ -9,7 +9,7 @@ interface PendingWrite {
   /** The log is durable below this once the write is; -1: says nothing about the log. */
   readonly durableTo: Index
   readonly meta: ReplicaMeta | undefined
-  readonly then: (() => void)[]
+  readonly callbacks: (() => void)[]
 }
 
 export class DiskQueue {
@@ -32,7 +32,7 @@ export class DiskQueue {
     const token = this.#nextToken++
     let meta: ReplicaMeta | undefined
     for (const w of writes) if (w.kind === 'meta') meta = w.meta
-    this.#pending.push({ token, begunAt: now, durableTo, meta, then: then === undefined ? [] : [then] })
+    this.#pending.push({ token, begunAt: now, durableTo, meta, callbacks: then === undefined ? [] : [then] })
     this.#effects.push({ kind: 'write', token, writes })
   }
 
@@ -40,7 +40,7 @@ export class DiskQueue {
   whenDurable(then: () => void): void {
     const last = this.#pending[this.#pending.length - 1]
     if (last === undefined) then()
-    else last.then.push(then)
+    else last.callbacks.push(then)
   }
 
   onWritten(token: number): void {
@@ -51,7 +51,7 @@ export class DiskQueue {
     )
     if (first.durableTo > this.durableIndex) this.durableIndex = first.durableTo
     if (first.meta !== undefined) this.durableMeta = first.meta
-    for (const then of first.then) then()
+    for (const run of first.callbacks) run()
   }
 
   get outstanding(): number {

@@ -14,10 +14,10 @@ import type {
   ReplicaToClient,
   Sender,
 } from '@coppice/protocol'
-import { Applier } from './apply.js'
+import type { Applier } from './apply.js'
 import { DiskQueue } from './disk-queue.js'
-import { ClerkTable } from './exactly-once.js'
-import { Log } from './log.js'
+import type { ClerkTable } from './exactly-once.js'
+import type { Log } from './log.js'
 import type { DiskWrite, ReplicaEffect, ReplicaMeta, ReplicaOptions } from './io.js'
 import type { StateMachine } from './state-machine.js'
 

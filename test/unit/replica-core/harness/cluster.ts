@@ -1,6 +1,6 @@
 // Replica cores on fake disks and a fake network in virtual time, driven as the node driver drives them. The network is perfect
 // unless `faults` say otherwise.
-import { ReplicaNode } from '@coppice/replica'
+import type { ReplicaNode } from '@coppice/replica'
 import type { ReplicaEffect, ReplicaInput, ReplicaOptions } from '@coppice/replica'
 import type { ClientToReplica, ReplicaToClient } from '@coppice/protocol'
 import { randomFrom } from './bytes.js'
