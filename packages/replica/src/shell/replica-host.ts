@@ -18,6 +18,8 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string
 }
 
+const MiB = 1024 * 1024
+
 type HostEffect = Extract<ReplicaEffect, { kind: 'readLog' | 'readSnapshot' | 'reload' }>
 
 export class ReplicaHost {
@@ -65,7 +67,8 @@ export class ReplicaHost {
       logger: this.wireLogger(),
     })
     store.onWritten = (token) => this.onWritten(token)
-    store.onFailed = (reason) => this.halt(reason)
+    // A full disk is the most likely reason of all.
+    store.onFailed = (reason) => this.halt(`${reason} (${Math.floor(this.disk.bytes / MiB)} MiB free on its disk)`)
   }
 
   /** Listens, loads the core and begins. Rejects when the port is taken or the store is damaged. */
