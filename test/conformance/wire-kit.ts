@@ -1,6 +1,6 @@
 // What the wire's tests share: a server whose handlers record, events to wait for, and a raw WebSocket that can misbehave.
-import { PROTOCOL_VERSION, type ClientToReplica, type Sender, type ToReplicaServer } from '@coppice/protocol'
-import { createLogger, ServerWire } from '@coppice/runtime/server'
+import { PROTOCOL_VERSION, type Sender } from '@coppice/protocol'
+import { createLogger, ServerWire, type ServerRole, type WireMessages } from '@coppice/runtime/server'
 import { WebSocket } from 'ws'
 
 /** Values in the order in which they came; `next` waits for one. */
@@ -23,11 +23,11 @@ export class Inbox<T> {
   }
 }
 
-export interface TestServer {
-  readonly wire: ServerWire<'replica'>
+export interface TestServer<R extends ServerRole = 'replica'> {
+  readonly wire: ServerWire<R>
   readonly address: string
-  readonly messages: Inbox<{ from: Sender; message: ToReplicaServer }>
-  readonly clients: Inbox<{ connection: number; message: ClientToReplica }>
+  readonly messages: Inbox<{ from: Sender; message: WireMessages[R]['hears'] }>
+  readonly clients: Inbox<{ connection: number; message: WireMessages[R]['client'] }>
   readonly gone: Inbox<number>
   /** Lines of its log, parsed. */
   readonly log: Inbox<Record<string, unknown>>
@@ -41,15 +41,24 @@ export interface TestServerOptions {
   readonly refuseStore?: (peer: Sender) => string | undefined
 }
 
-const running = new Set<ServerWire<'replica'>>()
+const running = new Set<{ close(): Promise<void> }>()
 
-export async function startReplicaWire(id: string, options: TestServerOptions = {}): Promise<TestServer> {
-  const messages = new Inbox<{ from: Sender; message: ToReplicaServer }>()
-  const clients = new Inbox<{ connection: number; message: ClientToReplica }>()
+export const startReplicaWire = (id: string, options?: TestServerOptions): Promise<TestServer> =>
+  startWire('replica', id, options)
+export const startConfigWire = (id: string, options?: TestServerOptions): Promise<TestServer<'config'>> =>
+  startWire('config', id, options)
+
+async function startWire<R extends ServerRole>(
+  role: R,
+  id: string,
+  options: TestServerOptions = {},
+): Promise<TestServer<R>> {
+  const messages: TestServer<R>['messages'] = new Inbox()
+  const clients: TestServer<R>['clients'] = new Inbox()
   const gone = new Inbox<number>()
   const log = new Inbox<Record<string, unknown>>()
-  const wire = new ServerWire({
-    role: 'replica',
+  const wire = new ServerWire<R>({
+    role,
     id,
     storeId: options.storeId ?? `store-${id}`,
     group: options.group ?? 'main',
@@ -61,7 +70,7 @@ export async function startReplicaWire(id: string, options: TestServerOptions = 
       onClient: (connection, message) => clients.push({ connection, message }),
       onClientGone: gone.push,
     },
-    logger: createLogger({ id, role: 'replica', level: 'debug', write: (line) => log.push(JSON.parse(line)) }),
+    logger: createLogger({ id, role, level: 'debug', write: (line) => log.push(JSON.parse(line)) }),
   })
   const address = await wire.listen()
   running.add(wire)

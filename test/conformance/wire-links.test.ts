@@ -2,7 +2,7 @@
 import { BULK_WINDOW_BYTES, FRAGMENT_BYTES, MAX_SEND_QUEUE_BYTES, type ReplicaToReplica } from '@coppice/protocol'
 import { wsDialer } from '@coppice/runtime'
 import { afterEach, expect, test } from 'vitest'
-import { Inbox, RawClient, startReplicaWire, stopAllWires, type TestServer } from './wire-kit.js'
+import { Inbox, RawClient, startConfigWire, startReplicaWire, stopAllWires, type TestServer } from './wire-kit.js'
 
 afterEach(stopAllWires)
 
@@ -198,4 +198,50 @@ test('stoppedReader_isClosedWhenItsQueueIsFull', async () => {
   for (let sent = 0; sent <= MAX_SEND_QUEUE_BYTES; sent += bytes) server.wire.reply(connection, reply)
   expect(await server.gone.next()).toBe(connection)
   raw.ws.terminate()
+})
+
+test('configServers_serveEachOther_replicasOfAnyGroup_andClients', async () => {
+  const a = await startConfigWire('c1')
+  const b = await startConfigWire('c2')
+  const replica = await startReplicaWire('r1', { group: 'orders' })
+  a.wire.setAddress('c2', b.address)
+  a.wire.send('c2', { kind: 'preVote', round: 3 })
+  expect(await b.messages.next()).toEqual({
+    from: { id: 'c1', storeId: 'store-c1' },
+    message: { kind: 'preVote', round: 3 },
+  })
+  a.wire.setAddress('r1', replica.address)
+  a.wire.send('r1', { kind: 'seal', group: 'orders', epoch: 2, prev: 1 })
+  expect((await replica.messages.next()).message).toEqual({ kind: 'seal', group: 'orders', epoch: 2, prev: 1 })
+  replica.wire.send('c1', { kind: 'relinquished', group: 'orders', epoch: 2 })
+  expect((await a.messages.next()).message).toEqual({ kind: 'relinquished', group: 'orders', epoch: 2 })
+  const client = wsDialer({ linkKind: 'client-config', clusterId: () => '', group: 'whatever' }).dial(a.address)
+  client.send({ kind: 'getConfig', requestId: 1, group: 'orders' })
+  const { connection, message } = await a.clients.next()
+  expect(message).toEqual({ kind: 'getConfig', requestId: 1, group: 'orders' })
+  const answer = { kind: 'config', requestId: 1, leader: 'c1', configuration: null } as const
+  const answered = new Promise((resolve) => (client.onMessage = resolve))
+  a.wire.reply(connection, answer)
+  expect(await answered).toEqual(answer)
+})
+
+test('messageOfAnotherLink_closesTheConnection', async () => {
+  const a = await startConfigWire('c1')
+  const raw = new RawClient(a.address)
+  await raw.hello()
+  await raw.frames.next()
+  raw.ws.send(Buffer.from('\0{"kind":"preVote","round":1}'))
+  expect(await raw.closed).toMatchObject({ code: 1002 })
+  expect(a.clients.all).toEqual([])
+})
+
+test('ownName_isRefused_andAMessageToOneselfIsLost', async () => {
+  const a = await startReplicaWire('a')
+  const twin = await startReplicaWire('a', { storeId: 'another' })
+  a.wire.setAddress('a', twin.address)
+  a.wire.send('a', commit(1))
+  const raw = new RawClient(a.address)
+  await raw.hello({ role: 'replica', id: 'a', storeId: 'another', incarnation: 'x' })
+  expect(await raw.closed).toMatchObject({ code: 1008, reason: 'a is the name of this server' })
+  expect(twin.messages.all).toEqual([])
 })
