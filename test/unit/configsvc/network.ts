@@ -9,6 +9,7 @@ import type {
   ConfigState,
   ConfigToClient,
   ConfigToReplica,
+  ElectionParams,
   FromConfigServer,
   NodeId,
   Params,
@@ -43,6 +44,7 @@ export interface NetworkOptions {
   loss?: number
   duplication?: number
   params?: Partial<Params>
+  election?: Partial<ElectionParams>
   skew?: boolean
 }
 
@@ -99,7 +101,7 @@ export class Network {
         id,
         address: `${id}:1`,
         peers: this.peers,
-        election: DEFAULT_ELECTION,
+        election: { ...DEFAULT_ELECTION, ...this.options.election },
         wanted: this.options.wanted ?? 3,
         params: this.params,
         newClusterId: `cluster-of-${id}`,
@@ -153,6 +155,12 @@ export class Network {
       this.cut.add(`${id}>${other}`)
       this.cut.add(`${other}>${id}`)
     }
+  }
+
+  /** Nothing passes between the two, in either direction. */
+  separate(a: NodeId, b: NodeId): void {
+    this.cut.add(`${a}>${b}`)
+    this.cut.add(`${b}>${a}`)
   }
 
   heal(): void {

@@ -145,9 +145,7 @@ describe('openRegisterStore', () => {
   it('anotherIdsStore_isRefused', async () => {
     const dir = directory()
     await (await openRegisterStore(dir, 'c1')).close()
-    await expect(openRegisterStore(dir, 'c2')).rejects.toThrow(
-      /belongs to config server c1, not to c2/,
-    )
+    await expect(openRegisterStore(dir, 'c2')).rejects.toThrow(/belongs to config server c1, not to c2/)
   })
 
   it('flippedByte_isRefused', async () => {
@@ -167,8 +165,6 @@ describe('openRegisterStore', () => {
     }
     expect(found).toBeGreaterThan(0)
     writeFileSync(path, bytes)
-    await expect(openRegisterStore(dir, 'c1')).rejects.toThrow(
-      /is damaged: the checksum of promised is wrong/,
-    )
+    await expect(openRegisterStore(dir, 'c1')).rejects.toThrow(/is damaged: the checksum of promised is wrong/)
   })
 })
