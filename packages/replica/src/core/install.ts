@@ -161,7 +161,11 @@ export class Install {
       lineage: sourceLineage(m),
       name: `x${m.epoch}`,
       done: () => {},
-      failed: (_, detail) => this.#fail(detail),
+      failed: (reason, detail) => {
+        // A source between two snapshots has one in a moment: the repeated ENTER begins again.
+        if (reason === 'noSnapshot') this.#attempt = undefined
+        else this.#fail(detail)
+      },
     })
   }
 

@@ -91,9 +91,10 @@ export class Learning {
       lineage: undefined,
       name: 'l',
       done: () => {},
-      failed: (_, detail) => {
+      failed: (reason, detail) => {
         this.#running = false
-        this.#fail(detail)
+        // A source between two snapshots has one in a moment: the next LEARN asks again.
+        if (reason !== 'noSnapshot') this.#fail(detail)
       },
     })
   }
