@@ -143,3 +143,33 @@ test('acknowledgedCommits_surviveKill9_whole', async () => {
   expect(last[0]! + 256 * last[1]!).toBe(keys.length)
   await store.close()
 })
+
+const FULL = `
+  import { writeSync } from 'node:fs'
+  import { openLmdb } from '@coppice/runtime/server'
+  const onFailure = async (reason) => {
+    writeSync(1, 'failed ' + reason + '\\n')
+    store.commit(() => log.put(0, new Uint8Array(1)), () => writeSync(1, 'acknowledged after a failure\\n'))
+    await store.close()
+    writeSync(1, 'closed\\n')
+  }
+  const store = openLmdb(process.argv[1], { tables: ['log'], onFailure })
+  const log = store.table('log')
+  const next = (n) => {
+    store.commit(() => log.put(n, new Uint8Array(20000)), () => next(n + 1))
+    store.commit(() => {}, () => {})
+  }
+  next(1)
+`
+
+test.runIf(process.platform === 'linux')('failedWrite_isToldOnce_andNothingIsAcknowledgedAfterwards', async () => {
+  // The limit on file sizes makes a write fail as a broken disk would.
+  const command = 'ulimit -f 1000; exec "$0" --input-type=module -e "$1" "$2"'
+  const child = spawn('bash', ['-c', command, process.execPath, FULL, join(dir, 'store')], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  let output = ''
+  child.stdout.on('data', (data: Buffer) => (output += data.toString()))
+  await once(child, 'close')
+  expect(output.split('\n')).toEqual(['failed writing to the store failed: Input/output error', 'closed', ''])
+})

@@ -122,10 +122,11 @@ class LmdbEnvironment implements Lmdb {
     this.running = false
     this.failed = true
     this.waiting = []
-    // lmdb-js gives the cause as a promise that only ever rejects.
-    const cause = (error as { commitError?: Promise<unknown> }).commitError
-    cause?.catch(() => undefined)
-    this.onFailure(`writing to the store failed: ${(error as Error).message}`)
+    let { message } = error as Error
+    // lmdb-js gives the cause as a promise that rejects a little later.
+    const { commitError } = error as { commitError?: Promise<never> }
+    commitError?.catch((cause: Error) => (message = cause.message))
+    setImmediate(() => this.onFailure(`writing to the store failed: ${message}`))
     this.maybeIdle()
   }
 
