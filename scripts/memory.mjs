@@ -151,7 +151,7 @@ async function measure({ keys, bytes, replicas, dir }) {
       for (const { event, fields } of child.events) {
         if (event !== 'snapshotCommitted') continue
         console.log(
-          `${id}: snapshot of ${mib(fields.bytes)} written; longest stall of the event loop meanwhile ${fields.longestStallMs} ms`,
+          `${id}: snapshot of ${mib(fields.bytes)} written; longest stall of the event loop meanwhile ${fields.longestStallMs} ms, at most ${fields.longestStallCpuMs} ms of it computing`,
         )
       }
       const stalls = child.events.filter((m) => m.event === 'loopStalled').map((m) => m.fields.sleptMs)
