@@ -45,10 +45,7 @@ export class FakeTime {
       await this.#endTurn()
       const next = this.#next()
       if (next === undefined || next.at > until) break
-      this.now = Math.max(this.now, next.at)
-      const { run } = next
-      this.#pop()
-      run!()
+      this.#runTurn(next.at)
     }
     this.now = until
   }
@@ -66,10 +63,7 @@ export class FakeTime {
       if (done) return promise
       const next = this.#next()
       if (next === undefined || next.at > until) throw new Error(`not settled within ${limitMs} ms`)
-      this.now = Math.max(this.now, next.at)
-      const { run } = next
-      this.#pop()
-      run!()
+      this.#runTurn(next.at)
     }
   }
 
@@ -80,6 +74,16 @@ export class FakeTime {
       this.#turn = []
       for (const run of turn) run()
     } while (this.#turn.length > 0)
+  }
+
+  // What is due at one instant is one turn, as the frames of one read from a socket are.
+  #runTurn(at: number): void {
+    this.now = Math.max(this.now, at)
+    for (let next = this.#next(); next !== undefined && next.at <= at; next = this.#next()) {
+      const { run } = next
+      this.#pop()
+      run!()
+    }
   }
 
   #next(): Timer | undefined {
