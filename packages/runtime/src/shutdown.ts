@@ -1,13 +1,19 @@
-// SIGTERM and SIGINT: an orderly stop with a deadline; a second signal ends the process at once.
+// SIGTERM and SIGINT: an orderly stop with a deadline; a second signal, if it is meant, ends the process at once.
 
 export interface ShutdownOptions {
   /** After so long the process ends even if `stop` has not finished; default 10 s. */
   readonly deadlineMs?: number
+  /**
+   * A second signal ends the process at once, but not within so long of the first: one Ctrl-C reaches a process twice when npm
+   * runs it, from the terminal and from npm. Default 1 s.
+   */
+  readonly echoMs?: number
   /** Ends the process; replaced in tests. */
   readonly exit?: (code: number) => void
 }
 
 const DEADLINE_MS = 10_000
+const ECHO_MS = 1_000
 const EXIT_FAILED = 1
 const EXIT_INTERRUPTED = 130
 
@@ -16,11 +22,14 @@ export function onShutdownSignals(
   stop: (signal: NodeJS.Signals) => Promise<void>,
   options: ShutdownOptions = {},
 ): () => void {
-  const { deadlineMs = DEADLINE_MS, exit = (code) => process.exit(code) } = options
-  let stopping = false
+  const { deadlineMs = DEADLINE_MS, echoMs = ECHO_MS, exit = (code) => process.exit(code) } = options
+  let stoppingSince: number | undefined
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (stopping) return exit(EXIT_INTERRUPTED)
-    stopping = true
+    if (stoppingSince !== undefined) {
+      if (performance.now() - stoppingSince >= echoMs) exit(EXIT_INTERRUPTED)
+      return
+    }
+    stoppingSince = performance.now()
     setTimeout(() => exit(EXIT_FAILED), deadlineMs).unref()
     stop(signal).then(
       () => exit(0),

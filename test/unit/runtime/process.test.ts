@@ -44,13 +44,31 @@ test('firstSignal_stopsInOrder_secondEndsAtOnce', async () => {
   const exit = (code: number) => {
     if (codes.push(code) === 2) bothSaid()
   }
-  const off = onShutdownSignals(() => new Promise((done) => (finish = done)), { exit })
+  const off = onShutdownSignals(() => new Promise((done) => (finish = done)), { exit, echoMs: 0 })
   process.emit('SIGTERM')
   process.emit('SIGINT')
   finish()
   await exited
   off()
   expect(codes).toEqual([130, 0])
+})
+
+test('echoOfTheSameSignal_isNotASecondOne', async () => {
+  const codes: number[] = []
+  let finish = () => {}
+  const exited = new Promise<void>((resolve) => {
+    const exit = (code: number) => {
+      codes.push(code)
+      resolve()
+    }
+    onShutdownSignals(() => new Promise((done) => (finish = done)), { exit, echoMs: 60_000 })
+  })
+  process.emit('SIGINT')
+  process.emit('SIGINT')
+  finish()
+  await exited
+  process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM')
+  expect(codes).toEqual([0])
 })
 
 test('turn_closesBatchesBeforeItUncorks', async () => {
