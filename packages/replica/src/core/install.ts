@@ -62,7 +62,7 @@ export class Install {
     if (s.meta.epoch === m.epoch) return s.disk.whenDurable(() => this.#ack(from, m))
     const failure = this.#attempt!.failure
     if (failure !== '') return this.#answer(from, m, failure)
-    s.send(from, { ...this.#reply(m), busy: true, how: 'delta', bytes: this.#fetch.bytes })
+    s.send(from, { ...this.#reply(m), busy: true, how: this.#how, bytes: this.#fetch.bytes })
   }
 
   /** A SEAL came: what is being brought for an older epoch is not wanted any more. */
@@ -153,6 +153,7 @@ export class Install {
     const sources = m.sources.map((x) => x.server.id).filter((id) => id !== s.options.id)
     if (sources.length === 0) return this.#fail('no source is named')
     s.event('transferBegun', { how: 'full', reason: why, source: sources[0] })
+    this.#how = 'full'
     this.#fetch.begin({
       what: 'snapshot',
       sources,

@@ -44,7 +44,11 @@ export class Sealing {
     // Another attempt got further.
     if (m.epoch < sealedFor) return this.#answer(from, m.epoch, `sealed for ${sealedFor} already`)
     this.promise(m.epoch)
-    s.disk.whenDurable(() => this.#answer(from, m.epoch, '')) // the seal is durable before it is answered
+    const frozen = s.log.nextIndex
+    s.disk.whenDurable(() => {
+      // ENTER overtook this answer and changes the log: it is not what was sealed any more.
+      if (!s.reloading && s.log.nextIndex === frozen) this.#answer(from, m.epoch, '') // the seal is durable before it is answered
+    })
   }
 
   /** Promises `epoch`: flushes what is applied, then the mark, in order, one durable point. */
@@ -76,7 +80,7 @@ export class Sealing {
   #answer(to: NodeId, epoch: Epoch, reason: string): void {
     const s = this.#s
     const { group, lineage, sealedFor } = s.meta
-    // A newer promise or ENTER overtook this answer: what it would say is no longer frozen.
+    // A newer promise overtook this answer, or the epoch itself was entered.
     if (reason === '' && (s.meta.epoch >= epoch || sealedFor !== epoch)) return
     const { nextIndex, base } = s.log
     const { commitIndex, machine } = s

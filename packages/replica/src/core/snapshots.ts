@@ -79,7 +79,14 @@ export class Snapshots {
     const cut = s.sealed ? s.log.base : s.log.cutPoint(s.options.minLogBytesKept)
     if (cut > s.log.base) {
       // Shipped from until the snapshot that replaces it is there.
-      s.write([{ kind: 'snapshotCommit', header }, { kind: 'cutPrefix', below: cut }], -1, () => s.log.cutBelow(cut))
+      s.write(
+        [
+          { kind: 'snapshotCommit', header },
+          { kind: 'cutPrefix', below: cut },
+        ],
+        -1,
+        () => s.log.cutBelow(cut),
+      )
       s.event('logCut', { below: cut })
     } else {
       s.write([{ kind: 'snapshotCommit', header }], -1)
