@@ -1,0 +1,236 @@
+// The machine against a naive model, its read versions against replays, captures taken while apply goes on.
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import {
+  decodeGetReply,
+  decodeManyReply,
+  decodeRangeReply,
+  decodeWriteReply,
+  encodeAcquire,
+  encodeCondPut,
+  encodeDelete,
+  encodeGet,
+  encodeGetMany,
+  encodePut,
+  encodeRange,
+  encodeRelease,
+  KvMachine,
+} from '@coppice/vkv/core'
+import { nodeBytes } from '@coppice/runtime'
+import { bytes, DrivenMachine, text } from './machine-help.js'
+
+interface Command {
+  kind: 'put' | 'delete' | 'condPut' | 'putIf' | 'lock' | 'unlock'
+  key: string
+  value: string
+  expected: string | undefined
+}
+const keyNames = fc.oneof(fc.constantFrom('a', 'ab', 'abc', 'b', 'ba', 'z/1', 'z/2'), fc.string({ minLength: 1, maxLength: 3 }))
+const values = fc.oneof(fc.constantFrom('', 'x', 'y'), fc.nat(3).map((n) => 'v'.repeat(n * 40)), fc.constant('w'.repeat(20_000)))
+const command: fc.Arbitrary<Command> = fc.record({
+  kind: fc.constantFrom('put', 'put', 'delete', 'condPut', 'putIf', 'lock', 'unlock'),
+  key: keyNames,
+  value: values,
+  expected: fc.option(values, { nil: undefined }),
+})
+
+function encode(c: Command, versionOf: (key: string) => number): Uint8Array {
+  switch (c.kind) {
+    case 'put':
+      return encodePut(bytes(c.key), bytes(c.value))
+    case 'delete':
+      return encodeDelete(bytes(c.key))
+    case 'condPut':
+      return encodeCondPut(bytes(c.key), c.expected === undefined ? undefined : bytes(c.expected), bytes(c.value))
+    case 'putIf':
+      return encodePut(bytes(c.key), bytes(c.value), { ifVersion: c.value === '' ? 0 : versionOf(c.key) })
+    case 'lock':
+      return encodeAcquire(bytes(c.key), bytes('me'), 1_000, 0)
+    case 'unlock':
+      return encodeRelease(bytes(c.key), bytes('me'), 0)
+  }
+}
+
+test('apply_randomOperations_agreesWithMap', () => {
+  fc.assert(
+    fc.property(fc.array(command, { maxLength: 120 }), (commands) => {
+      const m = new DrivenMachine()
+      const model = new Map<string, { value: string; version: number }>()
+      for (const c of commands) {
+        const before = model.get(c.key)
+        const reply = m.apply(encode(c, (key) => model.get(key)?.version ?? 0))
+        if (c.kind === 'lock' || c.kind === 'unlock') continue
+        const decoded = decodeWriteReply(reply)
+        const matches =
+          c.kind === 'condPut' ? c.expected === before?.value : c.kind === 'putIf' && c.value === '' ? before === undefined : true
+        if (!matches) {
+          expect(decoded.kind).toBe('mismatch')
+          if (decoded.kind === 'mismatch') expect(text(decoded.current?.value)).toBe(before?.value)
+          continue
+        }
+        expect(decoded).toEqual({ kind: 'ok', version: m.index, existed: before !== undefined })
+        if (c.kind === 'delete') model.delete(c.key)
+        else model.set(c.key, { value: c.value, version: m.index })
+      }
+      for (const key of new Set(commands.map((c) => c.key))) {
+        const found = decodeGetReply(m.read(encodeGet(bytes(key))).reply)
+        expect(found && { value: text(found.value), version: found.version }).toEqual(model.get(key))
+      }
+      const names = [...model.keys()].sort((a, b) => Buffer.compare(bytes(a), bytes(b)))
+      const many = decodeManyReply(m.read(encodeGetMany(names.map(bytes))).reply)
+      expect(many.kind === 'ok' && many.entries.map((e) => text(e?.value))).toEqual(names.map((n) => model.get(n)!.value))
+      for (const prefix of ['', 'a', 'z/']) {
+        const listed: string[] = []
+        let after = bytes('')
+        for (let more = true; more; ) {
+          const page = decodeRangeReply(m.read(encodeRange({ table: 0, prefix: bytes(prefix), after, limit: 2 })).reply)
+          for (const e of page.entries) listed.push(text(e.key)!)
+          more = page.more
+          after = page.entries.at(-1)?.key ?? after
+        }
+        expect(listed).toEqual(names.filter((n) => n.startsWith(prefix)))
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('read_versionGiven_sameAnswerAtThatIndex', () => {
+  // The definition of "depends on": replaying the log only up to the version gives the same answer.
+  fc.assert(
+    fc.property(fc.array(command, { minLength: 1, maxLength: 40 }), keyNames, (commands, key) => {
+      const m = new DrivenMachine()
+      const operations = commands.map((c) => {
+        const operation = encode(c, (k) => decodeGetReply(m.read(encodeGet(bytes(k))).reply)?.version ?? 0)
+        m.apply(operation)
+        return operation
+      })
+      const queries = [
+        encodeGet(bytes(key)),
+        encodeGetMany([bytes(key), bytes('a')]),
+        encodeGetMany([bytes(key)], [{ lock: bytes('a'), fence: 1 }]),
+        encodeRange({ table: 0, prefix: bytes('a'), after: bytes(''), limit: 2 }),
+        encodeRange({ table: 0, prefix: bytes(''), after: bytes(key), limit: 100 }),
+        encodeRange({ table: 1, prefix: bytes(''), after: bytes(''), limit: 100 }),
+      ]
+      for (const query of queries) {
+        const { reply, version } = m.read(query)
+        expect(version).toBeLessThanOrEqual(m.index)
+        const replayed = new DrivenMachine()
+        for (const operation of operations.slice(0, version)) replayed.apply(operation)
+        expect(Buffer.from(replayed.read(query).reply).equals(reply)).toBe(true)
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('read_coldMissingKey_doesNotWaitForHotDeletes', () => {
+  const m = new DrivenMachine()
+  for (let i = 0; i < 5; i++) {
+    m.apply(encodePut(bytes('hot'), bytes('x')))
+    m.apply(encodeDelete(bytes('hot')))
+  }
+  const waits = Array.from({ length: 100 }, (_, i) => m.read(encodeGet(bytes(`cold/${i}`))).version > 0)
+  expect(waits.filter(Boolean).length).toBeLessThan(3)
+})
+
+test('delete_thenPutEmpty_missingAndEmptyDiffer', () => {
+  const m = new DrivenMachine()
+  m.apply(encodePut(bytes('k'), bytes('')))
+  expect(decodeGetReply(m.read(encodeGet(bytes('k'))).reply)).toEqual({ version: 1, value: bytes('') })
+  m.apply(encodeDelete(bytes('k')))
+  expect(decodeGetReply(m.read(encodeGet(bytes('k'))).reply)).toBeUndefined()
+  expect(m.read(encodeGet(bytes('k'))).version).toBe(2)
+})
+
+test('capture_whileApplying_isStateAtItsBeginning', () => {
+  fc.assert(
+    fc.property(
+      fc.array(command, { maxLength: 60 }),
+      fc.array(fc.tuple(command, fc.boolean()), { maxLength: 60 }),
+      fc.constantFrom(1, 50, 100_000),
+      (before, during, pieceBytes) => {
+        const m = new DrivenMachine()
+        for (const c of before) m.apply(encode(c, () => 3))
+        const hash = m.machine.hash()
+        const index = m.index
+        const capture = m.machine.getState()
+        const pieces: Uint8Array[] = []
+        for (const [c, pull] of during) {
+          m.apply(encode(c, () => 5))
+          const piece = pull ? capture.next(pieceBytes) : undefined
+          if (piece !== undefined) pieces.push(piece.slice())
+        }
+        for (let piece; (piece = capture.next(pieceBytes)) !== undefined; ) pieces.push(piece.slice())
+        const loaded = new KvMachine(nodeBytes)
+        const loader = loaded.setState()
+        for (const piece of pieces) {
+          loader.add(piece)
+          piece.fill(0)
+        }
+        loader.finish()
+        expect(loaded.hash()).toBe(hash)
+        // What the loaded machine says depends on nothing newer than the capture.
+        const other = Object.assign(new DrivenMachine(), { machine: loaded, index })
+        for (const key of ['a', 'b', 'z/1']) expect(other.read(encodeGet(bytes(key))).version).toBeLessThanOrEqual(index)
+      },
+    ),
+    { numRuns: 150 },
+  )
+})
+
+test('hash_sameContentOtherOrder_equalAndSensitive', () => {
+  const one = new DrivenMachine()
+  const two = new DrivenMachine()
+  one.apply(encodePut(bytes('a'), bytes('1')))
+  one.apply(encodePut(bytes('b'), bytes('2')))
+  one.apply(encodePut(bytes('c'), bytes('3')))
+  one.apply(encodeDelete(bytes('c')))
+  two.apply(encodePut(bytes('a'), bytes('1')))
+  two.apply(encodePut(bytes('b'), bytes('2')))
+  expect(two.machine.hash()).toBe(one.machine.hash())
+  two.apply(encodePut(bytes('b'), bytes('2')))
+  expect(two.machine.hash()).not.toBe(one.machine.hash())
+})
+
+test('load_cutOrForeignState_refused', () => {
+  const m = new DrivenMachine()
+  m.apply(encodePut(bytes('a'), bytes('1')))
+  const piece = m.machine.getState().next(1_000_000)!
+  const load = (b: Uint8Array) => {
+    const loader = new KvMachine(nodeBytes).setState()
+    loader.add(b)
+    loader.finish()
+  }
+  expect(() => load(piece.slice(0, -1))).toThrow()
+  expect(() => load(new Uint8Array(0))).toThrow(/no header/)
+  const foreign = piece.slice()
+  foreign[1] = 9
+  expect(() => load(foreign)).toThrow(/format 9/)
+})
+
+test('table_manyKeys_insertedUpdatedDeleted', () => {
+  // Enough keys for several levels of the order and several growths of a shard, in an order that is neither sorted nor reversed.
+  const m = new DrivenMachine()
+  const n = 20_000
+  const name = (i: number) => bytes(`key/${String((i * 7_919) % n).padStart(6, '0')}`)
+  for (let i = 0; i < n; i++) m.apply(encodePut(name(i), bytes(`v${i}`)))
+  for (let i = 0; i < n; i += 2) m.apply(encodePut(name(i), bytes('a much longer value than before, in another slot')))
+  for (let i = 0; i < n; i++) if (i % 4 !== 0) m.apply(encodeDelete(name(i)))
+  expect(m.machine.counts.keys).toBe(n / 4)
+  let after = bytes('')
+  const listed: string[] = []
+  for (let more = true; more; ) {
+    const page = decodeRangeReply(m.read(encodeRange({ table: 0, prefix: bytes('key/'), after, limit: 1_000 })).reply)
+    for (const e of page.entries) listed.push(text(e.key)!)
+    more = page.more
+    after = page.entries.at(-1)?.key ?? after
+  }
+  const expected = Array.from({ length: n / 4 }, (_, i) => text(name(i * 4))!).sort()
+  expect(listed).toEqual(expected)
+  for (let i = 0; i < n; i += 4) m.apply(encodeDelete(name(i)))
+  expect(m.machine.counts.keys).toBe(0)
+  m.apply(encodePut(bytes('again'), bytes('x')))
+  expect(decodeRangeReply(m.read(encodeRange({ table: 0, prefix: bytes(''), after: bytes(''), limit: 9 })).reply).entries).toHaveLength(1)
+})

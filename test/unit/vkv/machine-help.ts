@@ -1,0 +1,32 @@
+// A machine driven by hand: operations get consecutive indexes, replies come back as bytes.
+import { Writer } from '@coppice/protocol'
+import { nodeBytes } from '@coppice/runtime'
+import { KvMachine } from '@coppice/vkv/core'
+
+const utf8 = new TextEncoder()
+export const bytes = (text: string): Uint8Array => utf8.encode(text)
+export const text = (value: Uint8Array | undefined): string | undefined =>
+  value === undefined ? undefined : Buffer.from(value).toString()
+
+export class DrivenMachine {
+  readonly machine = new KvMachine(nodeBytes)
+  index = 0
+  now = 0
+  readonly #out = new Writer()
+
+  apply(operation: Uint8Array): Uint8Array {
+    const problem = this.machine.validateOperation(operation, 0, operation.length)
+    if (problem !== undefined) throw new Error(problem)
+    this.#out.reset()
+    this.machine.apply(++this.index, this.now, operation, 0, operation.length, this.#out)
+    return this.#out.take()
+  }
+
+  read(query: Uint8Array): { reply: Uint8Array; version: number } {
+    const problem = this.machine.validateQuery(query, 0, query.length)
+    if (problem !== undefined) throw new Error(problem)
+    this.#out.reset()
+    const version = this.machine.read(query, 0, query.length, this.#out)
+    return { reply: this.#out.take(), version }
+  }
+}
