@@ -33,7 +33,11 @@ async function expectAllWell(world: World): Promise<void> {
 test('transfer_enoughFunds_movesTheAmount', async () => {
   const world = new World(1)
   const bank = await open(world)
-  expect(await world.run(bank.transfer('bob', 'alice', 30))).toEqual({ ok: true, sourceBalance: 70, targetBalance: 130 })
+  expect(await world.run(bank.transfer('bob', 'alice', 30))).toEqual({
+    ok: true,
+    sourceBalance: 70,
+    targetBalance: 130,
+  })
   expect(await world.run(bank.transfer('bob', 'alice', 71))).toEqual({
     ok: false,
     reason: 'insufficient funds',
@@ -173,7 +177,8 @@ test('transfers_manyClientsWithCrashesAndAudits_totalConstant', async () => {
         (async () => {
           for (let left = 6; left > 0; left--) {
             const clerk = world.client()
-            const point = world.random() < 0.4 ? CRASH_POINTS[Math.floor(world.random() * CRASH_POINTS.length)] : undefined
+            const point =
+              world.random() < 0.4 ? CRASH_POINTS[Math.floor(world.random() * CRASH_POINTS.length)] : undefined
             const { bank, dead } = doomed(world, point ?? 'after first lock')
             const working = point === undefined ? new Bank(clerk, world.ports, { lockTtl: 1_000 }) : bank
             const source = Math.floor(world.random() * 4)

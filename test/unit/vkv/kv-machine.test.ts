@@ -25,8 +25,15 @@ interface Command {
   value: string
   expected: string | undefined
 }
-const keyNames = fc.oneof(fc.constantFrom('a', 'ab', 'abc', 'b', 'ba', 'z/1', 'z/2'), fc.string({ minLength: 1, maxLength: 3 }))
-const values = fc.oneof(fc.constantFrom('', 'x', 'y'), fc.nat(3).map((n) => 'v'.repeat(n * 40)), fc.constant('w'.repeat(20_000)))
+const keyNames = fc.oneof(
+  fc.constantFrom('a', 'ab', 'abc', 'b', 'ba', 'z/1', 'z/2'),
+  fc.string({ minLength: 1, maxLength: 3 }),
+)
+const values = fc.oneof(
+  fc.constantFrom('', 'x', 'y'),
+  fc.nat(3).map((n) => 'v'.repeat(n * 40)),
+  fc.constant('w'.repeat(20_000)),
+)
 const command: fc.Arbitrary<Command> = fc.record({
   kind: fc.constantFrom('put', 'put', 'delete', 'condPut', 'putIf', 'lock', 'unlock'),
   key: keyNames,
@@ -62,7 +69,11 @@ test('apply_randomOperations_agreesWithMap', () => {
         if (c.kind === 'lock' || c.kind === 'unlock') continue
         const decoded = decodeWriteReply(reply)
         const matches =
-          c.kind === 'condPut' ? c.expected === before?.value : c.kind === 'putIf' && c.value === '' ? before === undefined : true
+          c.kind === 'condPut'
+            ? c.expected === before?.value
+            : c.kind === 'putIf' && c.value === ''
+              ? before === undefined
+              : true
         if (!matches) {
           expect(decoded.kind).toBe('mismatch')
           if (decoded.kind === 'mismatch') expect(text(decoded.current?.value)).toBe(before?.value)
@@ -78,11 +89,13 @@ test('apply_randomOperations_agreesWithMap', () => {
       }
       const names = [...model.keys()].sort((a, b) => Buffer.compare(bytes(a), bytes(b)))
       const many = decodeManyReply(m.read(encodeGetMany(names.map(bytes))).reply)
-      expect(many.kind === 'ok' && many.entries.map((e) => text(e?.value))).toEqual(names.map((n) => model.get(n)!.value))
+      expect(many.kind === 'ok' && many.entries.map((e) => text(e?.value))).toEqual(
+        names.map((n) => model.get(n)!.value),
+      )
       for (const prefix of ['', 'a', 'z/']) {
         const listed: string[] = []
         let after = bytes('')
-        for (let more = true; more; ) {
+        for (let more = true; more;) {
           const page = decodeRangeReply(m.read(encodeRange({ table: 0, prefix: bytes(prefix), after, limit: 2 })).reply)
           for (const e of page.entries) listed.push(text(e.key)!)
           more = page.more
@@ -162,7 +175,7 @@ test('capture_whileApplying_isStateAtItsBeginning', () => {
           const piece = pull ? capture.next(pieceBytes) : undefined
           if (piece !== undefined) pieces.push(piece.slice())
         }
-        for (let piece; (piece = capture.next(pieceBytes)) !== undefined; ) pieces.push(piece.slice())
+        for (let piece; (piece = capture.next(pieceBytes)) !== undefined;) pieces.push(piece.slice())
         const loaded = new KvMachine(nodeBytes)
         const loader = loaded.setState()
         for (const piece of pieces) {
@@ -173,7 +186,8 @@ test('capture_whileApplying_isStateAtItsBeginning', () => {
         expect(loaded.hash()).toBe(hash)
         // What the loaded machine says depends on nothing newer than the capture.
         const other = Object.assign(new DrivenMachine(), { machine: loaded, index })
-        for (const key of ['a', 'b', 'z/1']) expect(other.read(encodeGet(bytes(key))).version).toBeLessThanOrEqual(index)
+        for (const key of ['a', 'b', 'z/1'])
+          expect(other.read(encodeGet(bytes(key))).version).toBeLessThanOrEqual(index)
       },
     ),
     { numRuns: 150 },
@@ -221,7 +235,7 @@ test('table_manyKeys_insertedUpdatedDeleted', () => {
   expect(m.machine.counts.keys).toBe(n / 4)
   let after = bytes('')
   const listed: string[] = []
-  for (let more = true; more; ) {
+  for (let more = true; more;) {
     const page = decodeRangeReply(m.read(encodeRange({ table: 0, prefix: bytes('key/'), after, limit: 1_000 })).reply)
     for (const e of page.entries) listed.push(text(e.key)!)
     more = page.more
@@ -232,5 +246,7 @@ test('table_manyKeys_insertedUpdatedDeleted', () => {
   for (let i = 0; i < n; i += 4) m.apply(encodeDelete(name(i)))
   expect(m.machine.counts.keys).toBe(0)
   m.apply(encodePut(bytes('again'), bytes('x')))
-  expect(decodeRangeReply(m.read(encodeRange({ table: 0, prefix: bytes(''), after: bytes(''), limit: 9 })).reply).entries).toHaveLength(1)
+  expect(
+    decodeRangeReply(m.read(encodeRange({ table: 0, prefix: bytes(''), after: bytes(''), limit: 9 })).reply).entries,
+  ).toHaveLength(1)
 })

@@ -10,7 +10,11 @@ function setUp(): { world: World; clerk: ReturnType<World['client']>; kv: Return
   const clerk = world.client()
   return { world, clerk, kv: textKv(clerk, world.ports) }
 }
-const failed = <T>(promise: Promise<T>) => promise.then(() => undefined, (error: unknown) => error)
+const failed = <T>(promise: Promise<T>) =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
 
 test('put_thenGet_valueAndVersion', async () => {
   const { world, kv } = setUp()

@@ -120,7 +120,11 @@ test('guard_severalLocks_namesTheBrokenOne', () => {
   ]) {
     expect(decodeWriteReply(m.apply(op))).toEqual({ kind: 'fenced', guard: 1, fence: 0 })
   }
-  expect(decodeManyReply(m.read(encodeGetMany([bytes('k')], guards)).reply)).toEqual({ kind: 'fenced', guard: 1, fence: 0 })
+  expect(decodeManyReply(m.read(encodeGetMany([bytes('k')], guards)).reply)).toEqual({
+    kind: 'fenced',
+    guard: 1,
+    fence: 0,
+  })
 })
 
 test('queue_firstWaiterGetsReleasedLock_othersWait', () => {

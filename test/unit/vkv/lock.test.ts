@@ -3,13 +3,19 @@ import { expect, test } from 'vitest'
 import { acquireLock, withLock, type HeldLock } from '@coppice/vkv/core'
 import { MemoryClerk, World } from './memory-clerk.js'
 
-const failed = <T>(promise: Promise<T>) => promise.then(() => undefined, (error: unknown) => error)
+const failed = <T>(promise: Promise<T>) =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
 
 test('lock_heldByAnother_busyAfterWait', async () => {
   const world = new World(1)
   const held = await world.run(acquireLock(world.client(), world.ports, 'l'))
   const second = world.client()
-  expect(await world.run(failed(acquireLock(second, world.ports, 'l', { wait: 0 })))).toMatchObject({ code: 'LOCK_BUSY' })
+  expect(await world.run(failed(acquireLock(second, world.ports, 'l', { wait: 0 })))).toMatchObject({
+    code: 'LOCK_BUSY',
+  })
   expect(await world.run(failed(acquireLock(second, world.ports, 'l', { wait: '2s' })))).toMatchObject({
     code: 'LOCK_BUSY',
     outcome: 'not-applied',

@@ -165,4 +165,3 @@ export class MemoryClerk implements ClosableClerk {
     })
   }
 }
-

@@ -25,7 +25,9 @@ const key = fc.uint8Array({ minLength: 1, maxLength: 40 })
 const value = fc.uint8Array({ maxLength: 60 })
 const guards = fc.array(fc.record({ lock: key, fence: fc.nat() }), { maxLength: 3 })
 const operation = fc.oneof(
-  fc.tuple(key, value, guards, fc.option(fc.nat(), { nil: undefined })).map(([k, v, g, i]) => encodePut(k, v, { guards: g, ifVersion: i })),
+  fc
+    .tuple(key, value, guards, fc.option(fc.nat(), { nil: undefined }))
+    .map(([k, v, g, i]) => encodePut(k, v, { guards: g, ifVersion: i })),
   fc.tuple(key, guards).map(([k, g]) => encodeDelete(k, { guards: g })),
   fc
     .tuple(key, fc.option(value, { nil: undefined }), fc.option(value, { nil: undefined }), guards)
@@ -90,7 +92,11 @@ test.each([
     'put: value of 16777217 bytes is above the limit of 16777216',
   ],
   ['delete with a tail', new Uint8Array([...encodeDelete(bytes('k')), 1]), 'delete: 1 bytes too many'],
-  ['owner too long', encodeRelease(bytes('l'), new Uint8Array(65), 1), 'release: owner of 65 bytes is above the limit of 64'],
+  [
+    'owner too long',
+    encodeRelease(bytes('l'), new Uint8Array(65), 1),
+    'release: owner of 65 bytes is above the limit of 64',
+  ],
   ['lock without ttl', encodeAcquire(bytes('l'), bytes('o'), 0, 0), 'acquire: ttl is zero'],
 ])('operation_%s_namesWhatIsWrong', (_, op, message) => {
   expect(operationProblem(op)).toBe(message)
