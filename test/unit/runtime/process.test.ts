@@ -56,18 +56,18 @@ test('firstSignal_stopsInOrder_secondEndsAtOnce', async () => {
 test('echoOfTheSameSignal_isNotASecondOne', async () => {
   const codes: number[] = []
   let finish = () => {}
-  const exited = new Promise<void>((resolve) => {
-    const exit = (code: number) => {
-      codes.push(code)
-      resolve()
-    }
-    onShutdownSignals(() => new Promise((done) => (finish = done)), { exit, echoMs: 60_000 })
-  })
+  let said = () => {}
+  const exited = new Promise<void>((resolve) => (said = resolve))
+  const exit = (code: number) => {
+    codes.push(code)
+    said()
+  }
+  const off = onShutdownSignals(() => new Promise((done) => (finish = done)), { exit, echoMs: 60_000 })
   process.emit('SIGINT')
   process.emit('SIGINT')
   finish()
   await exited
-  process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM')
+  off()
   expect(codes).toEqual([0])
 })
 
