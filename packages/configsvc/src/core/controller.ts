@@ -15,8 +15,7 @@ import type {
   Report,
   Sender,
 } from '@coppice/protocol'
-import { adminProblem, withResult } from './admins.js'
-import type { AdminRequest, PendingAdmin } from './admins.js'
+import type { AdminRequest } from './admins.js'
 import type {
   AttemptEnv,
   AttemptInput,
@@ -27,10 +26,11 @@ import type {
   Step,
 } from './attempt/attempt.js'
 import { reconfigure } from './attempt/reconfigure.js'
-import { MAX_WAITING_ADMINS, OPERATOR_TRIES, RETRY_MAX_MS, RETRY_MIN_MS } from './bounds.js'
+import { RETRY_MAX_MS, RETRY_MIN_MS } from './bounds.js'
 import { Detector } from './detector.js'
 import { Distrust } from './distrust.js'
 import { Leases } from './leases.js'
+import { Operators } from './operators.js'
 import { nextPlan } from './planner.js'
 import type { Planned } from './planner.js'
 import type { Done, Mutate } from './register/proposer.js'
@@ -69,7 +69,7 @@ export class GroupController {
   note = ''
   private readonly host: ControllerHost
   private readonly distrust = new Distrust()
-  private readonly admins: PendingAdmin[] = []
+  private readonly operators: Operators
   private running: Running | undefined
   /** Members left out of failovers since the last activation. */
   private readonly leftOut = new Set<NodeId>()
@@ -82,6 +82,7 @@ export class GroupController {
 
   constructor(host: ControllerHost) {
     this.host = host
+    this.operators = new Operators(host)
     this.leases = new Leases(host.electedAt)
     this.detector = new Detector(host.now, host.chosen.params.failMs)
   }
@@ -121,40 +122,16 @@ export class GroupController {
   }
 
   onAdmin(connection: ConnectionId, request: AdminRequest): void {
-    const asker = { connection, requestId: request.requestId }
-    const { chosen } = this.host
-    const done = chosen.adminResults.find((r) => r.requestId === request.adminId)
-    if (done !== undefined) return this.answer([asker], done)
-    const waiting = this.admins.find((a) => a.adminId === request.adminId)
-    if (waiting !== undefined) {
-      waiting.askers.push(asker)
-      return
-    }
-    const refuse = (message: string): void => {
-      this.answer([asker], { requestId: request.adminId, ok: false, message, epoch: chosen.epoch })
-    }
-    if (request.adminId === '') return refuse('the request has no name (adminId)')
-    const problem = adminProblem(chosen, request.to)
-    if (problem !== undefined) return refuse(problem)
-    if (this.admins.length >= MAX_WAITING_ADMINS) return refuse(`${MAX_WAITING_ADMINS} requests are waiting already`)
-    this.admins.push({ adminId: request.adminId, to: request.to, askers: [asker], overtaken: 0 })
+    this.operators.add(connection, request)
     this.maybeBegin()
   }
 
   onClientGone(connection: ConnectionId): void {
-    for (const a of this.admins) {
-      const at = a.askers.findIndex((x) => x.connection === connection)
-      if (at >= 0) a.askers.splice(at, 1)
-    }
+    this.operators.onClientGone(connection)
   }
 
-  /** This server leads no longer: whoever waits asks the next leader, under the same name. */
   stop(leader: NodeId): void {
-    for (const a of this.admins) {
-      for (const { connection, requestId } of a.askers) {
-        this.host.reply(connection, { kind: 'adminAnswer', requestId, leader, result: null })
-      }
-    }
+    this.operators.stop(leader)
   }
 
   /** Registration, heartbeat and lease request in one. */
@@ -232,7 +209,7 @@ export class GroupController {
       detector: this.detector,
       distrust: this.distrust,
       leftOut: this.leftOut,
-      admin: this.admins[0],
+      admin: this.operators.head,
       enoughSince: this.enoughSince,
     })
     this.note = planned.note
@@ -298,7 +275,7 @@ export class GroupController {
       for (const id of members) this.detector.markWhole(id)
       const tookMs = now - running.begunAt
       this.host.event('attemptActivated', { group, epoch, members, start, cause: plan.cause, tookMs })
-      if (plan.adminId !== undefined) this.answerStored(plan.adminId, result.state)
+      if (plan.adminId !== undefined) this.operators.concludeFrom(result.state, plan.adminId)
       return this.maybeBegin()
     }
     this.host.event('attemptAbandoned', {
@@ -320,45 +297,13 @@ export class GroupController {
     this.maybeBegin()
   }
 
-  /** A failover that went first does not end an operator's request. */
   private operatorFailed(adminId: string, result: AttemptResult & { kind: 'abandoned' }): void {
-    const admin = this.admins.find((a) => a.adminId === adminId)
-    if (admin === undefined) return
-    if (result.overtaken && ++admin.overtaken < OPERATOR_TRIES) return
+    if (result.overtaken && this.operators.overtaken(adminId)) return
     this.conclude({ requestId: adminId, ok: false, message: result.reason, epoch: this.host.chosen.epoch })
   }
 
-  // ---- answers to operators
-
-  /** Makes a result part of the register, then answers whoever waits for it. */
   private conclude(result: AdminResult): void {
-    const at = this.admins.findIndex((a) => a.adminId === result.requestId)
-    const admin = this.admins[at]
-    if (admin === undefined) return
-    this.admins.splice(at, 1)
-    const wanted = result.ok ? admin.to.length : undefined
-    this.host.update(
-      (s) => withResult(wanted === undefined ? s : { ...s, wanted }, result),
-      () => {
-        this.answer(admin.askers, result)
-        this.maybeBegin()
-      },
-    )
-  }
-
-  private answerStored(adminId: string, state: ConfigState): void {
-    const at = this.admins.findIndex((a) => a.adminId === adminId)
-    const result = state.adminResults.find((r) => r.requestId === adminId)
-    if (at < 0 || result === undefined) return
-    this.answer(this.admins[at]!.askers, result)
-    this.admins.splice(at, 1)
-  }
-
-  private answer(askers: PendingAdmin['askers'], result: AdminResult): void {
-    for (const { connection, requestId } of askers) {
-      this.host.reply(connection, { kind: 'adminAnswer', requestId, leader: this.host.id, result })
-    }
-    this.host.event('adminAnswered', { group: this.host.chosen.group, adminId: result.requestId, ok: result.ok })
+    this.operators.conclude(result, () => this.maybeBegin())
   }
 
   private env(): AttemptEnv {

@@ -1,0 +1,96 @@
+// The queue of operators' requests to one group: each is taken up once, carried out after the one before it, answered to everybody who
+// asked, and remembered in the register under its name.
+import type { AdminResult, ConfigState, ConnectionId, NodeId } from '@coppice/protocol'
+import { adminProblem, withResult } from './admins.js'
+import type { AdminRequest, Asker, PendingAdmin } from './admins.js'
+import { MAX_WAITING_ADMINS, OPERATOR_TRIES } from './bounds.js'
+import type { ControllerHost } from './controller.js'
+
+export class Operators {
+  private readonly host: ControllerHost
+  private readonly waiting: PendingAdmin[] = []
+
+  constructor(host: ControllerHost) {
+    this.host = host
+  }
+
+  /** The request that is carried out next, or is being carried out. */
+  get head(): PendingAdmin | undefined {
+    return this.waiting[0]
+  }
+
+  add(connection: ConnectionId, request: AdminRequest): void {
+    const asker = { connection, requestId: request.requestId }
+    const { chosen } = this.host
+    const done = chosen.adminResults.find((r) => r.requestId === request.adminId)
+    if (done !== undefined) return this.answer([asker], done)
+    const same = this.waiting.find((a) => a.adminId === request.adminId)
+    if (same !== undefined) {
+      same.askers.push(asker)
+      return
+    }
+    const refuse = (message: string): void => {
+      this.answer([asker], { requestId: request.adminId, ok: false, message, epoch: chosen.epoch })
+    }
+    if (request.adminId === '') return refuse('the request has no name (adminId)')
+    const problem = adminProblem(chosen, request.to)
+    if (problem !== undefined) return refuse(problem)
+    if (this.waiting.length >= MAX_WAITING_ADMINS) return refuse(`${MAX_WAITING_ADMINS} requests are waiting already`)
+    this.waiting.push({ adminId: request.adminId, to: request.to, askers: [asker], overtaken: 0 })
+  }
+
+  onClientGone(connection: ConnectionId): void {
+    for (const a of this.waiting) {
+      const at = a.askers.findIndex((x) => x.connection === connection)
+      if (at >= 0) a.askers.splice(at, 1)
+    }
+  }
+
+  /** This server leads no longer: whoever waits asks the next leader, under the same name. */
+  stop(leader: NodeId): void {
+    for (const { askers } of this.waiting) {
+      for (const { connection, requestId } of askers) {
+        this.host.reply(connection, { kind: 'adminAnswer', requestId, leader, result: null })
+      }
+    }
+  }
+
+  /** Makes a result part of the register, then answers whoever waits for it; `then` runs last. */
+  conclude(result: AdminResult, then: () => void): void {
+    const admin = this.take(result.requestId)
+    if (admin === undefined) return
+    const wanted = result.ok ? admin.to.length : undefined
+    this.host.update(
+      (s) => withResult(wanted === undefined ? s : { ...s, wanted }, result),
+      () => {
+        this.answer(admin.askers, result)
+        then()
+      },
+    )
+  }
+
+  /** The activation that was chosen carries the result. */
+  concludeFrom(state: ConfigState, adminId: string): void {
+    const result = state.adminResults.find((r) => r.requestId === adminId)
+    const admin = result === undefined ? undefined : this.take(adminId)
+    if (result !== undefined && admin !== undefined) this.answer(admin.askers, result)
+  }
+
+  /** A failover that went first does not end a request, unless that happens again and again. Answers whether it waits on. */
+  overtaken(adminId: string): boolean {
+    const admin = this.waiting.find((a) => a.adminId === adminId)
+    return admin !== undefined && ++admin.overtaken < OPERATOR_TRIES
+  }
+
+  private take(adminId: string): PendingAdmin | undefined {
+    const at = this.waiting.findIndex((a) => a.adminId === adminId)
+    return at < 0 ? undefined : this.waiting.splice(at, 1)[0]
+  }
+
+  private answer(askers: readonly Asker[], result: AdminResult): void {
+    for (const { connection, requestId } of askers) {
+      this.host.reply(connection, { kind: 'adminAnswer', requestId, leader: this.host.id, result })
+    }
+    this.host.event('adminAnswered', { group: this.host.chosen.group, adminId: result.requestId, ok: result.ok })
+  }
+}
