@@ -119,9 +119,12 @@ export class SessionAnswers {
     this.#silences++
     session.progressAt = now
     session.registering = false
-    // The first time the requests are repeated on the same link, unless they are large; the second time the link is given up.
-    if (this.#silences === 1 && !session.limits.bulk) session.rewind(0)
-    routing.onSilent(member, this.#silences % 2 === 0)
+    // First the requests are repeated on the same link, then the link is given up. Large ones are not repeated so lightly, and while
+    // the link has other things to say they are not worth its end.
+    const giveUp = this.#silences % 2 === 0
+    const quiet = now - member.heardAt >= this.#silenceMs
+    if (session.limits.bulk ? giveUp && !quiet : this.#silences === 1) session.rewind(0)
+    routing.onSilent(member, giveUp && (quiet || !session.limits.bulk))
     session.ports.schedule()
   }
 
