@@ -1,6 +1,15 @@
 // The bank: whatever happens to its clients, no money is made or lost, no balance is negative, and every lock is free in the end.
 import { expect, test } from 'vitest'
-import { Bank, CRASH_POINTS, decodeGetReply, encodeGet, listLocks, type CrashPoint } from '@coppice/vkv/core'
+import { CoppiceError } from '@coppice/protocol'
+import {
+  Bank,
+  CRASH_POINTS,
+  decodeGetReply,
+  encodeGet,
+  listLocks,
+  QUERY_GET_MANY,
+  type CrashPoint,
+} from '@coppice/vkv/core'
 import { MemoryClerk, World } from './memory-clerk.js'
 import { bytes, text } from './machine-help.js'
 
@@ -132,6 +141,26 @@ test('recovery_crashesToo_nextOneFinishes', async () => {
   }
 })
 
+test('transfer_oneCallFails_finishedOrUndone', async () => {
+  // Any one call of a transfer fails, whether it was applied or not, and its client lives on and goes on working.
+  for (const outcome of ['not-applied', 'unknown'] as const) {
+    for (let call = 1; call <= 8; call++) {
+      const world = new World(call)
+      await open(world)
+      const clerk = world.client()
+      let calls = 0
+      clerk.onSubmit = () => (++calls === call ? new CoppiceError('lost', { code: 'TIMEOUT', outcome }) : undefined)
+      const bank = new Bank(clerk, world.ports, { lockTtl: 1_000 })
+      const first = await world.run(bank.transfer('bob', 'alice', 40).catch((error: unknown) => error))
+      const second = await world.run(bank.transfer('carol', 'bob', 5))
+      expect(second).toMatchObject({ ok: true })
+      const moved = (await world.run(bank.balance('alice'))) === 140
+      expect(first).toMatchObject(moved && call > 6 ? { ok: true } : { code: 'TIMEOUT' })
+      await expectAllWell(world)
+    }
+  }
+})
+
 test('transfer_locksTakenOverInTheMiddle_oldHolderCannotGoOn', async () => {
   // A client is paused (not dead) after its debit for longer than its locks last, then goes on.
   const world = new World(5)
@@ -201,6 +230,38 @@ test('transfers_manyClientsWithCrashesAndAudits_totalConstant', async () => {
     expect(audits).toEqual([TOTAL, TOTAL, TOTAL])
     await expectAllWell(world)
   }
+})
+
+test('audit_locksLostBeforeItsRead_readsAgain', async () => {
+  const world = new World(8)
+  await open(world)
+  const clerk = world.client()
+  const read = clerk.read.bind(clerk)
+  let held = true
+  // The auditor's read is held up, and its renewals, until another client has taken its locks and has debited.
+  clerk.read = async (query, options) => {
+    if (query[0] !== QUERY_GET_MANY || !held) return read(query, options)
+    held = false
+    clerk.onSubmit = () => new CoppiceError('cut off', { code: 'UNAVAILABLE', outcome: 'not-applied' })
+    await other()
+    clerk.onSubmit = undefined
+    return read(query, options)
+  }
+  const other = () =>
+    new Promise<void>((resolve) => {
+      const bank = new Bank(world.client(), world.ports, {
+        lockTtl: 1_000,
+        crashPoint: (point) => {
+          if (point !== 'after debit') return
+          resolve()
+          return new Promise<void>((go) => void world.after(100, go))
+        },
+      })
+      void bank.transfer('alice', 'bob', 40)
+    })
+  const audit = await world.run(new Bank(clerk, world.ports, { lockTtl: 1_000 }).audit())
+  expect(audit.total).toBe(TOTAL)
+  await expectAllWell(world)
 })
 
 test('audit_underConstantLoad_terminates', async () => {

@@ -1,6 +1,13 @@
 // Locks over the log (PROTOCOL 9): a token (fence) that the store itself enforces, a signal that is aborted before anybody else can hold
 // the lock, renewals in the background.
-import { CoppiceError, DEFAULT_PARAMS, type AbortSignalLike, type Index, type Millis } from '@coppice/protocol'
+import {
+  CoppiceError,
+  DEFAULT_PARAMS,
+  type AbortSignalLike,
+  type Index,
+  type Millis,
+  type Params,
+} from '@coppice/protocol'
 import type { ClerkLike } from '@coppice/clerk/core'
 import { encodeAcquire, encodeRelease, encodeRenew, type Guard } from '../core/operations.js'
 import { decodeAcquireReply, decodeDone } from '../core/replies.js'
@@ -12,7 +19,7 @@ import { textKv, type Kv } from './kv.js'
 import type { AbortHandle, KvPorts } from './ports.js'
 
 export interface LockOptions extends Options {
-  /** The lock is free again so long after its holder was last heard; renewed every third of it. Default 10 s. */
+  /** The lock is free again so long after its holder was last heard; renewed every quarter of it. Default 10 s. */
   readonly ttl?: Duration | undefined
   /** How long to wait for it; 0: one attempt. Default: as long as `timeout` lasts. */
   readonly wait?: Duration | undefined
@@ -23,6 +30,8 @@ const DEFAULT_TTL_MS = 10_000
 const MIN_TTL_MS = 200
 const MAX_TTL_MS = 24 * 3_600_000
 const OWNER_BYTES = 16
+/** A holding is renewed so often in its ttl. */
+const RENEWALS = 4
 
 // Waiting without a watch: a waiter has a place in the lock's queue, so asking again does not race with anyone and need not be quick. The
 // first in the queue asks every 10–60 ms (so long a free lock may stand idle), the others every 250 ms at the most, and nobody
@@ -32,16 +41,14 @@ const MAX_FIRST_POLL_MS = 40
 const MAX_POLL_MS = 160
 const PLACE_MS = 1_500
 
-/** Log time may lag the clock by the age of the primary's open record when an acquire joins it; see `safeTtlMs`. */
-const LOG_TIME_SLACK_MS = 50
-
 /**
  * For how long, from the moment before an acquire or renewal was sent, the holder may believe in it. The log's time runs on the primary's
- * clock and ours on our own, each off by at most ρ (A1), and the operation may have been stamped with a record begun a little
- * before it arrived.
+ * clock and ours on our own, each off by at most the drift (A1). And an operation is stamped with the time at which its log record
+ * was begun, which is before it arrived: at most T_fail before, because a member whose disk holds records up for longer is replaced.
+ * A ttl below four times that keeps a quarter of itself in hand.
  */
-export function safeTtlMs(ttlMs: number, drift: number): number {
-  return (ttlMs * (1 - drift)) / (1 + drift) - LOG_TIME_SLACK_MS
+export function safeTtlMs(ttlMs: number, params: Pick<Params, 'drift' | 'failMs'>): number {
+  return (ttlMs * (1 - params.drift)) / (1 + params.drift) - Math.min(params.failMs, ttlMs / 4)
 }
 
 /** Acquires a lock. Errors: LOCK_BUSY after `wait`; else those of any call. */
@@ -178,7 +185,7 @@ export class HeldLock {
         if (!held) return this.#lose('another has taken it')
         this.#validUntil = Math.max(this.#validUntil, sentAt + this.#safeTtlMs())
         this.#arm()
-        waitMs = ttlMs / 3
+        waitMs = ttlMs / RENEWALS
       } catch {
         // Any failure may pass; the signal's deadline stands whatever becomes of the renewals.
         waitMs = Math.min(ttlMs / 10, 250)
@@ -187,8 +194,7 @@ export class HeldLock {
   }
 
   #safeTtlMs(): number {
-    const drift = this.#clerk.configuration?.params.drift ?? DEFAULT_PARAMS.drift
-    return safeTtlMs(this.#holding.ttlMs, drift)
+    return safeTtlMs(this.#holding.ttlMs, this.#clerk.configuration?.params ?? DEFAULT_PARAMS)
   }
 
   /** One timer for the end of the holding as far as it is known. */
