@@ -77,6 +77,24 @@ test('caches_manyClientsSkewedClocks_linearizable', async () => {
   }
 })
 
+test('put_readersKeepCaching_waitsForOneLeaseOnly', async () => {
+  const world = new World(6)
+  const readers = [0, 10].map((off) => new Cache(world.client(), skewed(world, off), { lease: '2s' }))
+  const writer = new Cache(world.client(), skewed(world, 0))
+  await world.run(readers[0]!.getAndCache('k'))
+  const begun = world.now
+  let done = false
+  const write = writer.put('k', 'new', { timeout: '30s' }).finally(() => (done = true))
+  const reading = readers.map(async (reader) => {
+    while (!done) {
+      await reader.getAndCache('k')
+      await new Promise<void>((resolve) => void world.after(15, resolve))
+    }
+  })
+  await world.run(Promise.all([write, ...reading]))
+  expect(world.now - begun).toBeLessThan(3_000)
+})
+
 test('cache_withoutClockBound_readsThrough', async () => {
   const world = new World(3)
   const clerk = world.client()
