@@ -1,1 +1,3 @@
-export {}
+// The coppice command as a library: what other tools may call.
+export { buildProgram, run } from './program.js'
+export { EXIT } from './base/exit.js'

@@ -9,7 +9,8 @@ const same = (a: Value, b: Value): boolean => JSON.stringify(a ?? null) === JSON
 function step(state: Value, { f, value, outcome }: Operation): { to: Value } | undefined {
   const [old, next] = f === 'cas' ? (value as Value[]) : []
   if (f === 'write') return { to: value }
-  if (f === 'append') return typeof state === 'string' || state === null ? { to: (state ?? '') + String(value ?? '') } : undefined
+  if (f === 'append')
+    return typeof state === 'string' || state === null ? { to: (state ?? '') + String(value ?? '') } : undefined
   if (f === 'read') return outcome === 'open' || same(state, value) ? { to: state } : undefined
   if (outcome === 'fail') return same(state, old) ? undefined : { to: state }
   return same(state, old) ? { to: next ?? null } : undefined
@@ -17,7 +18,9 @@ function step(state: Value, { f, value, outcome }: Operation): { to: Value } | u
 
 export function bruteForce(all: readonly Operation[]): boolean {
   const keys = new Set(all.map(({ key }) => key))
-  return [...keys].every((key) => explainable(all.filter((o) => o.key === key && !(o.outcome === 'fail' && o.f !== 'cas'))))
+  return [...keys].every((key) =>
+    explainable(all.filter((o) => o.key === key && !(o.outcome === 'fail' && o.f !== 'cas'))),
+  )
 }
 
 function explainable(operations: readonly Operation[]): boolean {
@@ -30,7 +33,14 @@ function explainable(operations: readonly Operation[]): boolean {
     for (const operation of left) {
       if (operation.invoked > firstAnswer) continue
       const after = step(state, operation)
-      if (after !== undefined && go(left.filter((o) => o !== operation), after.to)) return true
+      if (
+        after !== undefined &&
+        go(
+          left.filter((o) => o !== operation),
+          after.to,
+        )
+      )
+        return true
     }
     dead.add(key)
     return false

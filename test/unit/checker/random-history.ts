@@ -64,7 +64,14 @@ export function randomHistory(shape: Shape, random: () => number, wrong: number)
       if (started === shape.operations) continue
       started++
       const f = shape.functions[pick(shape.functions.length)]!
-      const argument = f === 'read' ? null : f === 'cas' ? [known(), value()] : f === 'append' ? ['a', 'b', 'ab', ''][pick(4)] : value()
+      const argument =
+        f === 'read'
+          ? null
+          : f === 'cas'
+            ? [known(), value()]
+            : f === 'append'
+              ? ['a', 'b', 'ab', ''][pick(4)]
+              : value()
       const event: HistoryEvent = { process, type: 'invoke', f, key: `k${pick(shape.keys)}`, value: argument }
       events.push(event)
       pending.set(process, { event, effect: 'none', answer: undefined })

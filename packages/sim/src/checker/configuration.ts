@@ -257,7 +257,8 @@ export class Configuration {
   /** Whether a pending read asks for this state. */
   isRead(state: number): boolean {
     const { h } = this
-    for (let op = this.next[h.n]!; op !== h.n; op = this.next[op]!) if (h.kind[op] === READ && h.a[op] === state) return true
+    for (let op = this.next[h.n]!; op !== h.n; op = this.next[op]!)
+      if (h.kind[op] === READ && h.a[op] === state) return true
     return false
   }
 
@@ -265,7 +266,8 @@ export class Configuration {
   firstOfClass(op: number): number {
     let first = op
     for (let other = this.next[this.h.n]!; other !== this.h.n; other = this.next[other]!)
-      if (this.classes.of[other] === this.classes.of[op] && this.h.returns[other]! < this.h.returns[first]!) first = other
+      if (this.classes.of[other] === this.classes.of[op] && this.h.returns[other]! < this.h.returns[first]!)
+        first = other
     return first
   }
 

@@ -108,7 +108,8 @@ export class Demand {
   /** Whether a pending or open cas finds its old value in this state. */
   comparesFrom(c: Configuration, state: number): boolean {
     const { h } = this
-    for (let op = c.after(c.end); op !== c.end; op = c.after(op)) if (h.kind[op] === CAS && h.a[op] === state) return true
+    for (let op = c.after(c.end); op !== c.end; op = c.after(op))
+      if (h.kind[op] === CAS && h.a[op] === state) return true
     return this.classes.openSees(c.openLeft, -1, state)
   }
 

@@ -1,0 +1,39 @@
+// Parsers of option values; a mistake names the option.
+import { InvalidArgumentError } from 'commander'
+import { parseDuration } from './settings.js'
+
+/** A whole number of at least `least`. */
+export function countOption(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= least && Number.isSafeInteger(value)) return value
+    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`)
+  }
+}
+
+/** Milliseconds of a duration. */
+export function durationOption(text: string): number {
+  const ms = parseDuration(text)
+  if (ms !== undefined) return ms
+  throw new InvalidArgumentError('It must be a duration such as 500ms, 10s or 2m.')
+}
+
+/** id=host:port,… with the ids. */
+export function namedAddresses(text: string): { id: string; address: string }[] {
+  return text.split(',').map((entry) => {
+    const at = entry.indexOf('=')
+    const address = entry.slice(at + 1).trim()
+    if (at < 1 || !isAddress(address)) throw new InvalidArgumentError(`"${entry}" is not ID=HOST:PORT.`)
+    return { id: entry.slice(0, at).trim(), address }
+  })
+}
+
+export function addressOption(text: string): string {
+  if (isAddress(text)) return text
+  throw new InvalidArgumentError(`"${text}" is not HOST:PORT.`)
+}
+
+function isAddress(text: string): boolean {
+  const port = Number(/^[^\s]+:(\d{1,5})$/.exec(text)?.[1] ?? NaN)
+  return port >= 0 && port < 65_536
+}

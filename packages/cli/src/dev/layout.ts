@@ -1,0 +1,70 @@
+// Which processes a dev cluster has and where they listen: config servers at port + 1 …, replicas at port + 11 …; a second start keeps
+// the ports of the first, because the cluster has them in its configuration.
+import { createServer } from 'node:net'
+import { CliError, EXIT } from '../base/exit.js'
+import type { ClusterFile, ClusterProcess } from './cluster-file.js'
+
+export interface LayoutOptions {
+  readonly configServers: number
+  readonly replicas: number
+  readonly spares: number
+  /** 0: free ports, chosen once. */
+  readonly port: number
+  readonly group: string
+}
+
+const HOST = '127.0.0.1'
+const CONFIG_OFFSET = 1
+const REPLICA_OFFSET = 11
+
+export async function newLayout(options: LayoutOptions): Promise<ClusterFile> {
+  const { configServers, replicas, spares, port, group } = options
+  if (![1, 3, 5].includes(configServers))
+    throw new CliError(EXIT.usage, `--config-servers: a cluster has 1, 3 or 5 config servers, not ${configServers}`)
+  const count = configServers + replicas + spares
+  const free = port === 0 ? await freePorts(count) : undefined
+  const place = (id: string, at: number, offset: number): ClusterProcess => ({
+    id,
+    address: `${HOST}:${free?.[at] ?? port + offset}`,
+    pid: 0,
+    startTime: '',
+  })
+  return {
+    format: 1,
+    group,
+    wanted: replicas,
+    dev: { pid: 0, startTime: '' },
+    configServers: Array.from({ length: configServers }, (_, i) => place(`c${i + 1}`, i, CONFIG_OFFSET + i)),
+    replicas: Array.from({ length: replicas + spares }, (_, i) =>
+      place(`r${i + 1}`, configServers + i, REPLICA_OFFSET + i),
+    ),
+  }
+}
+
+/** Why an existing cluster cannot be started with these options; undefined when it can. */
+export function layoutConflict(existing: ClusterFile, given: Partial<LayoutOptions>): string | undefined {
+  const { configServers, replicas, spares, group } = given
+  const has = { config: existing.configServers.length, wanted: existing.wanted, all: existing.replicas.length }
+  if (configServers !== undefined && configServers !== has.config) return `it has ${has.config} config servers`
+  if (replicas !== undefined && replicas !== has.wanted) return `it has ${has.wanted} replicas`
+  if (spares !== undefined && spares !== has.all - has.wanted) return `it has ${has.all - has.wanted} spares`
+  if (group !== undefined && group !== existing.group) return `its group is ${existing.group}`
+  return undefined
+}
+
+// All are held open together, so that no two are the same.
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
+          const server = createServer().once('error', reject)
+          server.listen(0, HOST, () => resolve(server))
+        }),
+    ),
+  )
+  const ports = servers.map((server) => (server.address() as { port: number }).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}

@@ -1,0 +1,70 @@
+// The coppice command: its options, its verbs, and how a failure ends it.
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { EXIT, exitCodeOf, messageOf } from './base/exit.js'
+import { note, paint } from './base/output.js'
+import { addBench } from './verbs/bench.js'
+import { addChaos } from './verbs/chaos.js'
+import { addCheckHistory } from './verbs/check-history.js'
+import { addDev } from './verbs/dev.js'
+import { addEpochs } from './verbs/epochs.js'
+import { addKv } from './verbs/kv.js'
+import { addLock } from './verbs/lock.js'
+import { addReconfigure } from './verbs/reconfigure.js'
+import { addServer } from './verbs/server.js'
+import { addSim } from './verbs/sim.js'
+import { addStatus } from './verbs/status.js'
+import { addVerify } from './verbs/verify.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+export function buildProgram(): Command {
+  const program = new Command('coppice')
+    .description('A linearizable, exactly-once, self-healing key-value store and the tools around it')
+    .version(version)
+    .option('-o, --output <format>', 'table or json')
+    .option('--timeout <duration>', 'of each call, retries included: 500ms, 10s, 2m')
+    .option('--config <addresses>', 'config servers, HOST:PORT,… (default: those of the dev cluster in --data)')
+    .option('--data <dir>', 'data directory of the dev cluster or of the server (default: ./coppice-data)')
+    .option('--group <name>', 'replicated state machine (default: main)')
+    .option('--token <text>', 'presented to every server')
+    .addHelpText(
+      'after',
+      `
+Settings come from flags, then COPPICE_OUTPUT, COPPICE_TIMEOUT, COPPICE_CONFIG, COPPICE_DATA, COPPICE_GROUP and COPPICE_TOKEN, then
+./coppice.json, then defaults. Data goes to stdout, everything else to stderr.
+
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 condition not met, 5 no quorum, 6 outcome unknown, 7 auth,
+8 import or export left files out, 130 interrupted.
+
+Examples:
+  coppice dev                                        a cluster on this machine, until Ctrl-C
+  coppice kv put greeting hello && coppice kv get greeting
+  coppice status -o json
+  coppice lock nightly -- ./backup.sh`,
+    )
+    .showHelpAfterError('(see --help)')
+    .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
+  const verbs = [addDev, addServer, addStatus, addEpochs, addReconfigure, addVerify, addKv, addLock, addChaos, addBench]
+  for (const add of [...verbs, addSim, addCheckHistory]) add(program)
+  overrideExits(program)
+  return program
+}
+
+// Commander would end the process by itself, with 1 for wrong usage.
+function overrideExits(command: Command): void {
+  command.exitOverride()
+  for (const child of command.commands) overrideExits(child)
+}
+
+/** Runs the command; resolves with its exit code. */
+export async function run(argv: readonly string[]): Promise<number> {
+  try {
+    await buildProgram().parseAsync([...argv])
+    return Number(process.exitCode ?? EXIT.ok)
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    note(`${paint('red', 'error:', process.stderr)} ${messageOf(error)}`)
+    return exitCodeOf(error)
+  }
+}

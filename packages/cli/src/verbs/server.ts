@@ -1,0 +1,142 @@
+// coppice server: one config server or one replica in this process, as it runs in production.
+import type { Command } from 'commander'
+import { settingsFor } from '../base/context.js'
+import { CliError, EXIT } from '../base/exit.js'
+import { addressOption, countOption, namedAddresses } from '../base/options.js'
+import type { Settings } from '../base/settings.js'
+import { attachToParent } from '../dev/parent.js'
+
+interface Running {
+  readonly address: string
+  stop(): Promise<void>
+  readonly stopped: Promise<{ readonly exitCode: number; readonly reason: string }>
+}
+interface ServerFlags {
+  readonly id: string
+  readonly listen: string
+  readonly advertise?: string
+  readonly zone?: string
+  readonly peers: { id: string; address: string }[]
+  readonly wanted?: number
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+}
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent']
+const FIND_TIMEOUT_MS = 60_000
+
+export function addServer(program: Command): void {
+  const server = program.command('server').description('run one server in this process')
+  const common = (command: Command): Command =>
+    command
+      .requiredOption('--id <id>', 'name of this server, unique in the cluster')
+      .requiredOption('--listen <host:port>', 'where it listens', addressOption)
+      .option('--advertise <host:port>', 'where others reach it (default: where it listens)', addressOption)
+      .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
+
+  common(server.command('configsvc'))
+    .description('run a config server')
+    .requiredOption('--peers <id=host:port,…>', 'all config servers, this one included', namedAddresses)
+    .option('--wanted <n>', 'members that a group shall have', countOption(1), 3)
+    .addHelpText(
+      'after',
+      `
+Give every config server the same --peers. The directory of --data belongs to this server alone.
+
+Example:
+  coppice server configsvc --id c1 --listen 10.0.0.1:7101 --peers c1=10.0.0.1:7101,c2=10.0.0.2:7101,c3=10.0.0.3:7101 --data /var/lib/coppice/c1`,
+    )
+    .action(async (_flags, command: Command) => {
+      await serve('config', command, async (settings, flags, logger) => {
+        const { startConfigServer } = await import('@coppice/configsvc/server')
+        const { id, listen, peers, wanted, advertise } = flags
+        const optional = {
+          ...(wanted === undefined ? {} : { wanted }),
+          ...(advertise === undefined ? {} : { advertise }),
+        }
+        return startConfigServer({ dataDir: settings.data, id, listen, peers, logger, ...optional })
+      })
+    })
+
+  common(server.command('replica'))
+    .description('run a replica that hosts the key-value store')
+    .option('--zone <name>', 'where it stands, for operators')
+    .addHelpText(
+      'after',
+      `
+--config names the config servers as HOST:PORT,… or ID=HOST:PORT,…; the directory of --data belongs to this replica alone.
+
+Example:
+  coppice server replica --id r1 --listen 0.0.0.0:7111 --advertise 10.0.0.4:7111 --config 10.0.0.1:7101,10.0.0.2:7101,10.0.0.3:7101 --data /var/lib/coppice/r1`,
+    )
+    .action(async (_flags, command: Command) => {
+      await serve('replica', command, async (settings, flags, logger) => {
+        const { startVkvReplica } = await import('@coppice/vkv/server')
+        const { id, listen, advertise, zone } = flags
+        const optional = { ...(advertise === undefined ? {} : { advertise }), ...(zone === undefined ? {} : { zone }) }
+        const configServers = await configServersOf(settings)
+        return startVkvReplica({
+          dataDir: settings.data,
+          id,
+          group: settings.group,
+          listen,
+          configServers,
+          logger,
+          ...optional,
+        })
+      })
+    })
+}
+
+async function serve(
+  role: 'config' | 'replica',
+  command: Command,
+  start: (settings: Settings, flags: ServerFlags, logger: import('@coppice/runtime/server').Logger) => Promise<Running>,
+): Promise<void> {
+  const settings = settingsFor(command)
+  const flags = command.opts<ServerFlags>()
+  if (!settings.dataGiven) throw new CliError(EXIT.usage, '--data is needed: the directory of this server alone')
+  if (!LOG_LEVELS.includes(flags.logLevel))
+    throw new CliError(EXIT.usage, `--log-level: ${flags.logLevel} is none of ${LOG_LEVELS.join(', ')}`)
+  const { createLogger, onShutdownSignals } = await import('@coppice/runtime/server')
+  const group = role === 'replica' ? { group: settings.group } : {}
+  const logger = createLogger({ id: flags.id, role, level: flags.logLevel, ...group })
+  const running = await start(settings, flags, logger)
+  onShutdownSignals(() => running.stop())
+  attachToParent(() => {
+    void running.stop().then(() => process.exit(EXIT.ok))
+    // A parent that is gone waits for nobody; neither does the port.
+    setTimeout(() => process.exit(EXIT.error), 5_000).unref()
+  })
+  const { exitCode, reason } = await running.stopped
+  if (exitCode !== 0) throw new CliError(exitCode, reason)
+}
+
+/** Config servers with their ids; those given by address alone are asked for theirs. */
+async function configServersOf(settings: Settings): Promise<{ id: string; address: string }[]> {
+  if (settings.config === undefined)
+    throw new CliError(EXIT.usage, '--config is needed: HOST:PORT,… of the config servers')
+  if (settings.config.every((entry) => entry.includes('='))) return namedAddresses(settings.config.join(','))
+  const { connectAdmin } = await import('@coppice/clerk')
+  const admin = connectAdmin(settings.config, { group: settings.group })
+  try {
+    return await Promise.all(settings.config.map((address) => idOf(admin, addressOption(address))))
+  } finally {
+    admin.close()
+  }
+}
+
+// Config servers may still be starting.
+async function idOf(
+  admin: import('@coppice/clerk').AdminClient,
+  address: string,
+): Promise<{ id: string; address: string }> {
+  const deadline = performance.now() + FIND_TIMEOUT_MS
+  for (;;) {
+    try {
+      return { id: (await admin.status(address, 'config', 1_000)).id, address }
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    }
+  }
+}

@@ -1,0 +1,156 @@
+// coppice status: every process of the cluster with what it says about itself.
+import type { AdminClient } from '@coppice/clerk'
+import type { ConfigState, ProcessStatus } from '@coppice/protocol'
+import type { Command } from 'commander'
+import { configAddresses, devCluster, settingsFor, withAdmin } from '../base/context.js'
+import { EXIT, exitCodeOf, messageOf } from '../base/exit.js'
+import { note, paint, print, printJson, table } from '../base/output.js'
+import type { Settings } from '../base/settings.js'
+
+const ASK_MS = 1_000
+const DEFAULT_TIMEOUT_MS = 5_000
+const WATCH_MS = 1_000
+
+/** One line of the answer; a process that does not answer has only what others know of it. */
+type Line = Pick<ProcessStatus, 'id' | 'group' | 'address' | 'note'> & {
+  readonly role: ProcessStatus['role'] | 'unreachable'
+  readonly pid: number | null
+  readonly epoch: number | null
+  readonly nextIndex: number | null
+  readonly commitIndex: number | null
+  readonly durableIndex: number | null
+  readonly lease: ProcessStatus['lease'] | null
+}
+interface Status {
+  readonly clusterId: string | null
+  readonly group: string
+  readonly epoch: number | null
+  readonly leader: string | null
+  readonly primary: string | null
+  readonly members: readonly string[]
+  readonly processes: readonly Line[]
+}
+
+export function addStatus(program: Command): void {
+  program
+    .command('status')
+    .description('every process with its role, pid, epoch, indexes and lease')
+    .option('-w, --watch', 'again every second, until Ctrl-C')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  coppice status\n  coppice status -o json | jq .processes\n  coppice status -w',
+    )
+    .action(async (_flags, command: Command) => {
+      const settings = settingsFor(command)
+      for (;;) {
+        const { status, failure } = await statusOf(settings)
+        if (
+          command.opts<{ watch?: boolean }>().watch === true &&
+          process.stdout.isTTY === true &&
+          settings.output === 'table'
+        )
+          process.stdout.write('\u001b[H\u001b[2J')
+        show(settings, status)
+        if (failure !== undefined) note(`${paint('red', 'error:', process.stderr)} ${messageOf(failure)}`)
+        if (command.opts<{ watch?: boolean }>().watch !== true) {
+          process.exitCode = failure === undefined ? EXIT.ok : exitCodeOf(failure)
+          return
+        }
+        await new Promise((resolve) => setTimeout(resolve, WATCH_MS))
+      }
+    })
+}
+
+/** Asks everybody. Without a quorum `failure` says so, and the lines are of those that answer nevertheless. */
+async function statusOf(settings: Settings): Promise<{ status: Status; failure: unknown }> {
+  return withAdmin(settings, DEFAULT_TIMEOUT_MS, async (admin) => {
+    let failure: unknown
+    const view = await admin.getGroup().catch((error: unknown) => {
+      failure = error
+      return undefined
+    })
+    const lines = await Promise.all(
+      serversOf(settings, view?.state).map(({ id, address, kind }) => ask(admin, settings.group, id, address, kind)),
+    )
+    const status = {
+      clusterId: view?.state.clusterId ?? null,
+      group: settings.group,
+      epoch: view?.state.epoch ?? null,
+      leader: lines.find(({ role }) => role === 'leader')?.id ?? null,
+      primary: view?.state.members[0] ?? null,
+      members: view?.state.members ?? [],
+      processes: lines,
+    }
+    return { status, failure }
+  })
+}
+
+interface Known {
+  readonly id: string
+  readonly address: string
+  readonly kind: 'config' | 'replica'
+}
+
+// What the register knows, and what a dev cluster's file knows beyond it (a replica that has not registered yet).
+function serversOf(settings: Settings, state: ConfigState | undefined): Known[] {
+  const byAddress = new Map<string, Known>()
+  const add = (kind: Known['kind'], servers: readonly { id: string; address: string }[]): void => {
+    for (const { id, address } of servers) if (!byAddress.has(address)) byAddress.set(address, { id, address, kind })
+  }
+  const dev = settings.config === undefined ? devCluster(settings) : undefined
+  add('config', state?.configServers ?? [])
+  add('config', dev?.configServers ?? [])
+  add('config', state === undefined ? configAddresses(settings).map((address) => ({ id: '?', address })) : [])
+  add('replica', state?.servers ?? [])
+  add('replica', dev?.replicas ?? [])
+  return [...byAddress.values()].sort((x, y) => order(x) - order(y) || (x.id < y.id ? -1 : 1))
+}
+
+function order({ kind }: Known): number {
+  return kind === 'config' ? 0 : 1
+}
+
+async function ask(admin: AdminClient, group: string, id: string, address: string, kind: Known['kind']): Promise<Line> {
+  try {
+    const { nextIndex, commitIndex, durableIndex, ...said } = await admin.status(address, kind, ASK_MS)
+    const { role, pid, epoch, lease, note: remark } = said
+    return {
+      id: said.id,
+      group: said.group,
+      role,
+      pid,
+      address,
+      epoch,
+      nextIndex,
+      commitIndex,
+      durableIndex,
+      lease,
+      note: remark,
+    }
+  } catch (error) {
+    const unknown = { pid: null, epoch: null, nextIndex: null, commitIndex: null, durableIndex: null, lease: null }
+    return { id, group, role: 'unreachable', address, ...unknown, note: messageOf(error) }
+  }
+}
+
+function show(settings: Settings, status: Status): void {
+  if (settings.output === 'json') {
+    printJson(status)
+    return
+  }
+  const rows = status.processes.map(
+    ({ id, role, pid, address, epoch, nextIndex, commitIndex, lease, note: remark }) => [
+      id,
+      role,
+      pid ?? '-',
+      address,
+      epoch ?? '-',
+      nextIndex ?? '-',
+      commitIndex ?? '-',
+      lease === null || lease === 'none' ? '-' : `${Math.round(lease)} ms`,
+      remark,
+    ],
+  )
+  print(`cluster ${status.clusterId ?? 'unknown'}, group ${status.group}, epoch ${status.epoch ?? 'unknown'}`)
+  print(table(['id', 'role', 'pid', 'address', 'epoch', 'next', 'commit', 'lease', 'note'], rows))
+}
