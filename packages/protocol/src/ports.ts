@@ -50,6 +50,8 @@ export interface ClientLink<Out, In> {
   send(message: Out): void
   /** Bytes accepted by `send` and not yet handed to the kernel: what backpressure looks at. */
   readonly queuedBytes: number
+  /** Bytes received so far, pieces of unfinished messages included: how a large answer on its way differs from silence. Optional. */
+  readonly receivedBytes?: number
   readonly open: boolean
   onOpen: (() => void) | undefined
   onMessage: ((message: In) => void) | undefined
