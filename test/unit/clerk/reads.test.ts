@@ -130,3 +130,29 @@ test('invalid_query_fails_with_its_reason', async () => {
   })
   await clerk.close()
 })
+
+test('reads_that_fill_the_window_move_on_when_their_replica_is_silent', async () => {
+  const cluster = new FakeCluster()
+  const clerk = await reading(cluster)
+  await cluster.time.until(clerk.read(bytesOf('q')))
+  const [replica] = readers(cluster)
+  cluster.network.silent.add(`${replica}:1`)
+  const calls = Array.from({ length: 2_000 }, (_, i) => clerk.read(bytesOf(`q${i}`)))
+  const answers = await cluster.time.until(Promise.all(calls), 5_000)
+  expect(answers.map(textOf)).toEqual(Array.from({ length: 2_000 }, (_, i) => `q${i}`))
+  expect(clerk.counts.reads).toBe(0)
+  await clerk.close()
+})
+
+test('read_whose_answer_takes_long_to_arrive_is_answered_by_it', async () => {
+  const cluster = new FakeCluster()
+  const clerk = await reading(cluster)
+  // Every answer takes five seconds; asking again does not make it faster.
+  cluster.network.fate = (message) => [message.kind === 'readReplies' ? 5_000 : 1]
+  const began = cluster.time.now
+  await cluster.time.until(clerk.read(bytesOf('large')))
+  expect(cluster.time.now - began).toBeLessThan(5_100)
+  expect(cluster.heardOf('reads').length).toBeLessThanOrEqual(4)
+  expect(clerk.counts.reads).toBe(0)
+  await clerk.close()
+})

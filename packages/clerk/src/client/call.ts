@@ -25,6 +25,8 @@ export class Call {
   reject: Reject
   /** requestId or readId; 0 until the call was put into a frame. */
   id: RequestId = 0
+  /** Ids of earlier transmissions whose answers are still welcome (reads only). */
+  earlierIds: number[] | undefined = undefined
   /** How often it was put into a frame. */
   attempts = 0
   /** Its promise is settled. */

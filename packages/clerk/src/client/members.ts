@@ -14,6 +14,8 @@ import { backoffMs } from './backoff.js'
 
 const REDIAL_BASE_MS = 50
 const REDIAL_MAX_MS = 1_000
+/** More bytes than heartbeats make between two looks: a large answer is on its way. */
+const ARRIVING_BYTES = 16 * 1024
 
 export type ReplicaLink = ClientLink<ClientToReplica, ReplicaToClient>
 
@@ -24,6 +26,9 @@ export interface Member {
   link: ReplicaLink | undefined
   /** When it last said anything, or its link opened. */
   heardAt: Millis
+  /** When pieces of something large were arriving last, and how many bytes had been received then. */
+  arrivingAt: Millis
+  receivedBytes: number
   /** Dials in a row that found nobody. */
   failures: number
   /** What it said last, in plain words. */
@@ -74,12 +79,23 @@ export class Members {
         address,
         link: undefined,
         heardAt: this.#ports.clock.now(),
+        arrivingAt: -Infinity,
+        receivedBytes: 0,
         failures: 0,
         said: 'not connected yet',
         cancelRedial: undefined,
       }
       this.#byId.set(id, member)
       this.#dial(member)
+    }
+  }
+
+  /** Sees on which links something large is arriving; called a few times per silenceMs. */
+  tick(now: Millis): void {
+    for (const member of this.#byId.values()) {
+      const receivedBytes = member.link?.receivedBytes ?? 0
+      if (receivedBytes - member.receivedBytes >= ARRIVING_BYTES) member.arrivingAt = now
+      member.receivedBytes = receivedBytes
     }
   }
 
@@ -105,6 +121,7 @@ export class Members {
   #dial(member: Member): void {
     const link = this.#ports.dialer.dial(member.address)
     member.link = link
+    member.receivedBytes = 0
     member.heardAt = this.#ports.clock.now()
     link.onOpen = () => {
       if (member.link !== link) return

@@ -54,7 +54,10 @@ export class Reads implements CallOwner {
     { queue: new CallQueue(), primary: false, stale: true },
     { queue: new CallQueue(), primary: true, stale: true },
   ]
+  /** Every transmission whose answer is welcome. */
   readonly #sentById = new Map<number, Call>()
+  /** Calls with a transmission under way, repetitions not counted. */
+  #underWay = 0
   #nextId = 1
   #preferred: NodeId = ''
   /** Replicas that refused or were silent, with the time until which they are passed over and how often in a row. */
@@ -67,10 +70,10 @@ export class Reads implements CallOwner {
   }
 
   get idle(): boolean {
-    return this.#sentById.size === 0 && this.#lanes.every((lane) => lane.queue.size === 0)
+    return this.#underWay === 0 && this.#lanes.every((lane) => lane.queue.size === 0)
   }
   get inFlight(): number {
-    return this.#sentById.size
+    return this.#underWay
   }
 
   submit(call: Call, primary: boolean, stale: boolean): void {
@@ -79,8 +82,7 @@ export class Reads implements CallOwner {
   }
 
   withdraw(call: Call): Outcome {
-    if (call.queue !== undefined) call.queue.remove(call)
-    else if (this.#sentById.get(call.id) === call) this.#sentById.delete(call.id)
+    this.#forget(call)
     // A read changes nothing.
     return 'not-applied'
   }
@@ -97,7 +99,7 @@ export class Reads implements CallOwner {
 
   flush(): void {
     for (const lane of this.#lanes) {
-      while (lane.queue.size > 0 && this.#sentById.size < this.#ports.maxInFlight) {
+      while (lane.queue.size > 0 && this.#underWay < this.#ports.maxInFlight) {
         const link = this.#target(lane)?.link
         if (link === undefined) break
         this.#send(lane, link)
@@ -116,7 +118,7 @@ export class Reads implements CallOwner {
       const at = r.skip(n)
       const call = this.#sentById.get(id)
       if (call === undefined) continue
-      this.#sentById.delete(id)
+      this.#forget(call)
       // What a stale read shows may still be undone: it binds no later read.
       if (!this.#lanes[call.lane]!.stale) this.saw(epoch, minIndex)
       const bytes = copyOut(replies.buffer, at, n)
@@ -135,15 +137,21 @@ export class Reads implements CallOwner {
     for (let id = firstId; id < firstId + count; id++) {
       const call = this.#sentById.get(id)
       if (call === undefined) continue
-      this.#sentById.delete(id)
+      // A later transmission of it is under way, or about to be.
+      if (call.id !== id || call.queue !== undefined) {
+        this.#sentById.delete(id)
+        continue
+      }
       if (invalid && id === firstId) {
+        this.#forget(call)
         const details = { outcome: 'not-applied' as const, epoch: message.epoch }
         const code = reason === 'invalid' ? 'INVALID_ARGUMENT' : 'TOO_LARGE'
         this.#ports.calls.fail(call, failure(call, code, message.message, details))
         continue
       }
       primaryLane ||= this.#lanes[call.lane]!.primary
-      this.#enqueue(call)
+      this.#sentById.delete(id)
+      this.#again(call)
     }
     if (invalid) return
     this.#lastRefusal = reason
@@ -156,9 +164,9 @@ export class Reads implements CallOwner {
   /** Links or roles have changed: what was asked on a link that is gone is asked again. */
   onChange(): void {
     for (const [id, call] of this.#sentById) {
-      if ((call.link as ReplicaLink).open) continue
+      if (call.id !== id || call.queue !== undefined || (call.link as ReplicaLink).open) continue
       this.#sentById.delete(id)
-      this.#enqueue(call)
+      this.#again(call)
     }
     this.#ports.schedule()
   }
@@ -167,13 +175,18 @@ export class Reads implements CallOwner {
   tick(now: Millis): void {
     const { silenceMs, routing } = this.#ports
     for (const member of routing.members.all()) {
-      const quiet = now - member.heardAt > silenceMs
+      const heardAt = Math.max(member.heardAt, member.arrivingAt)
+      const patienceMs = silenceMs * (now - heardAt > silenceMs ? 1 : OVERDUE_SILENCES)
       let silent = false
       for (const [id, call] of this.#sentById) {
-        if (call.link !== member.link || now - call.sentAt < silenceMs * (quiet ? 1 : OVERDUE_SILENCES)) continue
+        if (call.id !== id || call.queue !== undefined || call.link !== member.link) continue
+        const since = Math.max(call.sentAt, member.arrivingAt)
+        if (now - since < patienceMs * 2 ** (call.attempts - 1)) continue
         silent = true
-        this.#sentById.delete(id)
-        this.#enqueue(call)
+        // Asked again elsewhere; the answer that may still come is as good.
+        call.earlierIds ??= []
+        call.earlierIds.push(id)
+        this.#again(call)
       }
       if (!silent) continue
       this.#avoid(member, silenceMs)
@@ -186,6 +199,22 @@ export class Reads implements CallOwner {
     this.#cancelRetry = undefined
   }
 
+  // Its transmission is over or given up; it waits for the next.
+  #again(call: Call): void {
+    this.#underWay--
+    this.#enqueue(call)
+  }
+
+  // Nothing of it is waited for any more.
+  #forget(call: Call): void {
+    if (call.queue !== undefined) call.queue.remove(call)
+    else if (call.id !== 0) this.#underWay--
+    if (call.id !== 0) this.#sentById.delete(call.id)
+    if (call.earlierIds === undefined) return
+    for (const id of call.earlierIds) this.#sentById.delete(id)
+    call.earlierIds = undefined
+  }
+
   #enqueue(call: Call): void {
     this.#lanes[call.lane]!.queue.push(call)
     this.#ports.schedule()
@@ -194,7 +223,7 @@ export class Reads implements CallOwner {
   #send(lane: Lane, link: ReplicaLink): void {
     const run: Call[] = []
     let bytes = 0
-    const room = Math.min(MAX_RUN_REQUESTS, this.#ports.maxInFlight - this.#sentById.size)
+    const room = Math.min(MAX_RUN_REQUESTS, this.#ports.maxInFlight - this.#underWay)
     const now = this.#ports.clock.now()
     const firstReadId = this.#nextId
     for (let call = lane.queue.head; call !== undefined && run.length < room; call = lane.queue.head) {
@@ -206,6 +235,7 @@ export class Reads implements CallOwner {
       call.link = link
       call.sentAt = now
       this.#sentById.set(call.id, call)
+      this.#underWay++
       run.push(call)
       bytes += size
     }

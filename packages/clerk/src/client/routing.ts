@@ -142,6 +142,7 @@ export class Routing {
 
   /** While calls wait, a few times per silenceMs: a primary that cannot be reached is looked up again, a dial that hangs repeated. */
   tick(now: Millis, silenceMs: number): void {
+    this.members.tick(now)
     if (this.primary() !== undefined || this.#blockedUntil > 0) return
     this.#finder.need()
     for (const member of this.members.all()) {

@@ -16,6 +16,9 @@ const RESEND_GAP_MS = 50
 /** PROTOCOL 6: out of contact for this part of the TTL, a clerk counts as expired. */
 const CONTACT_PART = 0.8
 const MAX_SILENCE_DOUBLINGS = 3
+/** Silences in a row after which a link is given up. */
+const SMALL_PATIENCE = 3
+const BULK_PATIENCE = 4
 
 export class SessionAnswers {
   readonly #session: Session
@@ -109,8 +112,8 @@ export class SessionAnswers {
     const member = routing.primary()
     if (member === undefined || member.link !== session.link || !session.owed) return
     const queuedBytes = member.link?.queuedBytes ?? 0
-    if (queuedBytes !== this.#queuedBytes) {
-      // A large operation that is still leaving is progress.
+    if (queuedBytes !== this.#queuedBytes || member.arrivingAt === now) {
+      // A large operation that is still leaving is progress, and so is a large reply that is arriving.
       this.#queuedBytes = queuedBytes
       session.progressAt = now
       return
@@ -119,12 +122,12 @@ export class SessionAnswers {
     this.#silences++
     session.progressAt = now
     session.registering = false
-    // First the requests are repeated on the same link, then the link is given up. Large ones are not repeated so lightly, and while
-    // the link has other things to say they are not worth its end.
-    const giveUp = this.#silences % 2 === 0
-    const quiet = now - member.heardAt >= this.#silenceMs
-    if (session.limits.bulk ? giveUp && !quiet : this.#silences === 1) session.rewind(0)
-    routing.onSilent(member, giveUp && (quiet || !session.limits.bulk))
+    // First the requests are repeated on the same link, large ones not so lightly; in the end the link is given up. The wire finds out
+    // on its own, and sooner, when nobody is at the other end.
+    const patience = session.limits.bulk ? BULK_PATIENCE : SMALL_PATIENCE
+    const giveUp = this.#silences % patience === 0
+    if (!session.limits.bulk || this.#silences % patience === patience - 1) session.rewind(0)
+    routing.onSilent(member, giveUp)
     session.ports.schedule()
   }
 
