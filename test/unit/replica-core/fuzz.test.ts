@@ -8,7 +8,7 @@ import type { Seen } from './harness/clerk.js'
 import { randomFrom } from './harness/bytes.js'
 
 const IDS = ['a', 'b', 'c', 'd']
-const runs = Number(process.env['REPLICA_FUZZ_RUNS'] ?? 60)
+const runs = Number(process.env['REPLICA_FUZZ_RUNS'] ?? 40)
 const firstSeed = Number(process.env['REPLICA_FUZZ_SEED'] ?? 1)
 
 it.each(Array.from({ length: runs }, (_, i) => firstSeed + i))('fuzz_seed_%i', (seed) => {
