@@ -28,7 +28,8 @@ export class FakeReplica {
   next = GENESIS_NEXT
   // volatile
   activated = false
-  claimedBefore = false
+  /** Epoch claimed by an earlier incarnation; 0: none. */
+  claimedBefore = 0
   commit = 0
   noLeaseBelow = 0
   lease: { epoch: number; until: number } | undefined
@@ -79,7 +80,7 @@ export class FakeReplica {
     this.up = true
     this.incarnation++
     this.activated = false
-    this.claimedBefore = this.claim === this.epoch && this.epoch > 0
+    this.claimedBefore = this.claim
     this.commit = 0
     this.noLeaseBelow = 0
     this.lease = undefined
@@ -96,7 +97,7 @@ export class FakeReplica {
       epoch: this.epoch,
       checkpointId: this.checkpointId,
       sealedFor: this.sealedFor,
-      cannotLead: this.claimedBefore && this.claim === this.epoch,
+      cannotLead: this.epoch > 0 && this.claimedBefore === this.epoch,
       activated: this.activated,
       nextIndex: this.next,
       durableIndex: this.next,

@@ -242,7 +242,7 @@ export class Network {
     if (c === undefined || c.epoch === 0 || !c.members.every((id) => this.replicas.get(id)!.serves(c.epoch)))
       return false
     const members = c.members.map((id) => this.replicas.get(id)!)
-    if (members[0]!.claimedBefore && members[0]!.claim === c.epoch) return false
+    if (members[0]!.claimedBefore === c.epoch) return false
     for (const r of members) {
       r.next++
       r.commit = r.next

@@ -89,6 +89,16 @@ describe('failover', () => {
     net.untilActive(['r1', 'r3', 'r2'], 3_000)
   })
 
+  it('spareThatWaitedLong_joinsForGood', () => {
+    const net = running()
+    net.runFor(5_000)
+    net.crash('r2')
+    net.untilActive(['r1', 'r3', 'r4'], 3_000)
+    const { epoch } = net.main!
+    net.runFor(5_000)
+    expect(net.main!.epoch).toBe(epoch)
+  })
+
   it('wholeGroupRestarted_sameMembers_nothingCopied', () => {
     const net = running({ replicas: 3 })
     keepWriting(net)

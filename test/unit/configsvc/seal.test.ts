@@ -42,7 +42,8 @@ function answer(nextIndex: number, more: Partial<SealReply> = {}): SealReply {
 function run(
   answers: Record<NodeId, SealReply>,
   reports: readonly Partial<Report>[] = [],
-): { result: unknown; lost: NodeId[] } {
+  next: readonly NodeId[] = prev.members,
+): { result: unknown; lost: NodeId[]; tookMs: number } {
   const detector = new Detector(0, DEFAULT_PARAMS.failMs)
   for (const r of reports) {
     const server = { id: 'r1', storeId: 's', address: 'a:1', ...r.server }
@@ -62,7 +63,7 @@ function run(
     interrupted: () => undefined,
     lostData: (id) => lost.push(id),
   }
-  const steps = seal(env, prev, 5)
+  const steps = seal(env, prev, 5, next)
   let state = steps.next()
   const give = (input: AttemptInput): void => {
     if (state.done !== true) state = steps.next(input)
@@ -72,7 +73,7 @@ function run(
     now += 10
     give({ kind: 'time' })
   }
-  return { result: state.value, lost }
+  return { result: state.value, lost, tookMs: now }
 }
 
 describe('seal', () => {
@@ -102,6 +103,12 @@ describe('seal', () => {
 
   it('oneAnswer_isEnough_afterSealWait', () => {
     expect(run({ r3: answer(2) }).result).toMatchObject({ source: 'r3', fit: ['r3'] })
+  })
+
+  it('memberOfTheNextEpoch_isWaitedForLonger', () => {
+    expect(run({ r3: answer(2) }, [], ['r3']).tookMs).toBe(DEFAULT_PARAMS.sealWaitMs)
+    expect(run({ r3: answer(2) }, [], ['r2', 'r3']).tookMs).toBe(DEFAULT_PARAMS.failMs / 2)
+    expect(run({ r1: answer(2), r2: answer(2), r3: answer(2) }).tookMs).toBe(0)
   })
 
   it('noAnswer_isAbandoned', () => {

@@ -45,8 +45,9 @@ export class Detector {
     if (k.report === undefined) k.firstReportAt = now
     k.report = report
     k.reportedAt = now
-    // A report may be older than the activation; only one that goes on tells of a lost epoch mark.
-    k.behindSince = report.epoch < chosen.epoch ? (k.behindSince ?? now) : undefined
+    // A member that reports an older epoch forgot it, unless the report is older than the activation: only if it goes on.
+    const behind = report.epoch < chosen.epoch && chosen.members.includes(report.server.id)
+    k.behindSince = behind ? (k.behindSince ?? now) : undefined
     if (report.epoch !== chosen.epoch) return
     if (k.durableEpoch !== report.epoch) {
       k.durableEpoch = report.epoch
@@ -106,7 +107,9 @@ export class Detector {
 
   /** It entered a new epoch with all that belongs to it. */
   markWhole(id: NodeId): void {
-    this.known(id).lostData = false
+    const k = this.known(id)
+    k.lostData = false
+    k.behindSince = undefined
   }
 
   /** It lost data, or goes on reporting an older epoch than the one it is a member of. */

@@ -92,10 +92,13 @@ function* sealPrevious(
   r: Epoch,
 ): Step<Beginning | (AttemptResult & { kind: 'abandoned' })> {
   env.stage('seal', { epoch: r, prev: prev.epoch, members: prev.members })
-  const sealed = yield* seal(env, prev, r)
+  const sealed = yield* seal(env, prev, r, plan.next)
   if (sealed.kind === 'abandoned') return sealed
   const unfit = plan.next.filter((id) => sealed.unfit.includes(id))
-  const targets = plan.next.filter((id) => !unfit.includes(id))
+  const able = plan.next.filter((id) => !unfit.includes(id))
+  // A member that is not known dead but did not answer joins later, if the failover can do without it.
+  const answered = able.filter((id) => sealed.fit.includes(id))
+  const targets = plan.cause === 'failover' && answered.length >= plan.least ? answered : able
   // Amnesia or lost data: it may come back later as a new member, never as an old one.
   if (targets.length < plan.least) return abandoned(`${unfit.join(', ')} has lost data`, unfit)
   const next = plan.cause === 'failover' ? failoverOrder(prev, targets, sealed.fit) : targets

@@ -20,14 +20,17 @@ export interface Sealed {
   readonly unfit: readonly NodeId[]
 }
 
+/** `next`: members aimed at. Those of prev among them must enter anyway, so they are waited for longer than the others. */
 export function* seal(
   env: AttemptEnv,
   prev: ConfigState,
   r: Epoch,
+  next: readonly NodeId[],
 ): Step<Sealed | (AttemptResult & { kind: 'abandoned' })> {
   const begun = env.now
   const answers = new Map<NodeId, SealReply>()
   const overAt = begun + prev.params.sealWaitMs
+  const nextOverAt = begun + prev.params.failMs / 2
   const giveUpAt = begun + 2 * prev.params.failMs
   let overtakenBy: string | undefined
   yield* repeatUntil(env, {
@@ -43,11 +46,15 @@ export function* seal(
     },
     finished: () => {
       if (overtakenBy !== undefined || env.now >= giveUpAt) return true
-      const all = prev.members.every((id) => answers.get(id)?.ok === true || env.detector.silent(env.now, id))
-      // PROTOCOL 2.3: every member not known dead is waited for, at most sealWaitMs.
-      return (all || env.now >= overAt) && ranked(env, prev, answers).length > 0
+      // PROTOCOL 2.3: every member not known dead is waited for, at most sealWaitMs; one of the next epoch longer, because a source
+      // chosen without its answer could make it cut its log and rebuild its state.
+      const waited = prev.members.every((id) => {
+        const untilAt = next.includes(id) ? nextOverAt : overAt
+        return answers.get(id)?.ok === true || env.detector.silent(env.now, id) || env.now >= untilAt
+      })
+      return waited && ranked(env, prev, answers).length > 0
     },
-    wakeAt: () => (env.now < overAt ? overAt : giveUpAt),
+    wakeAt: () => (env.now < overAt ? overAt : env.now < nextOverAt ? nextOverAt : giveUpAt),
   })
   // Another attempt got further than this one: its number is higher, so ours cannot end well.
   if (overtakenBy !== undefined) return abandoned(`${overtakenBy} is sealed for a later epoch already`)
