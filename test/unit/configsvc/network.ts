@@ -69,6 +69,7 @@ export class Network {
   readonly chosenByKey = new Map<string, string>()
   readonly newestByGroup = new Map<string, ConfigState>()
   private readonly queue: { at: number; seq: number; run: () => void }[] = []
+  private readonly checked = new WeakSet<ConfigState>()
   private seq = 0
   private readonly random: SeededRandom
   private readonly options: NetworkOptions
@@ -252,8 +253,15 @@ export class Network {
   }
 
   after(ms: number, run: () => void): void {
-    this.queue.push({ at: this.now + ms, seq: ++this.seq, run })
-    this.queue.sort((a, b) => a.at - b.at || a.seq - b.seq)
+    const event = { at: this.now + ms, seq: ++this.seq, run }
+    let low = 0
+    let high = this.queue.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.queue[middle]!.at <= event.at) low = middle + 1
+      else high = middle
+    }
+    this.queue.splice(low, 0, event)
   }
 
   // ---- machinery
@@ -356,7 +364,8 @@ export class Network {
 
   private checkChosen(value: ConfigState): void {
     const newest = this.newestByGroup.get(value.group)
-    if (newest === value) return
+    if (newest === value || this.checked.has(value)) return
+    this.checked.add(value)
     const key = `${value.group}/${value.version}`
     const text = JSON.stringify(value)
     const before = this.chosenByKey.get(key)
