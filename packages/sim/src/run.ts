@@ -87,6 +87,9 @@ async function runOnce(seed: number, options: RunOptions, trace: Trace): Promise
   }
 }
 
+/** State hashes are compared this often, and at the end. */
+const COMPARE_EVERY_MS = 1_500
+
 async function play(cluster: Cluster, workload: Workload, nemesis: Nemesis, options: RunOptions): Promise<void> {
   const { kernel, plan, oracle, answerBoundMs } = cluster
   const until = async (time: number, done: () => boolean): Promise<void> => {
@@ -98,13 +101,13 @@ async function play(cluster: Cluster, workload: Workload, nemesis: Nemesis, opti
   kernel.after(200, () => workload.start())
   if (options.story === undefined) nemesis.start()
   else options.story(cluster, nemesis, workload)
-  for (let time = 700; time < plan.healMs; time += 700) {
+  for (let time = COMPARE_EVERY_MS; time < plan.healMs; time += COMPARE_EVERY_MS) {
     await until(time, never)
     oracle.compareHashes()
   }
   await until(plan.healMs + 1, never)
   nemesis.heal()
-  await until(kernel.now + 1_500, never)
+  await until(kernel.now + 1_000, never)
   workload.stop()
   await until(kernel.now + answerBoundMs, () => workload.running === 0)
   check(

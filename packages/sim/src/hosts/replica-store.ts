@@ -23,6 +23,8 @@ export class ReplicaStore {
   readonly chunksBySnapshot = new Map<string, Uint8Array[]>()
   /** The machine's disk is gone for ever; nothing it acked counts any more. */
   destroyed = false
+  /** Highest end its log ever had. */
+  highestEnd: Index = 1
   readonly #observe: StoreObserver
 
   constructor(id: string, group: string, storeId: string, observe: StoreObserver) {
@@ -64,6 +66,7 @@ export class ReplicaStore {
           () => `${this.meta.id}: record at ${write.firstIndex}, log ends at ${this.end}`,
         )
         this.records.push({ firstIndex: write.firstIndex, entries: write.entries, bytes: write.bytes })
+        this.highestEnd = Math.max(this.highestEnd, this.end)
         break
       case 'meta':
         this.meta = write.meta
@@ -105,6 +108,7 @@ export class ReplicaStore {
           )
         }
         this.snapshot = header
+        this.highestEnd = Math.max(this.highestEnd, header.index)
         for (const id of this.chunksBySnapshot.keys()) if (id !== header.snapshotId) this.chunksBySnapshot.delete(id)
         break
       }

@@ -5,9 +5,13 @@
 // else of the process (timers, test runner) can run in between, so Date.now and Math.random can be made to throw meanwhile.
 import { EventQueue } from './event-queue.js'
 import type { Scheduled } from './event-queue.js'
+import { check } from './violation.js'
 
 /** Enough for the longest await chain of the clients (measured: 9); more only costs time. */
 const HOPS = 14
+/** Steps of a run, and drains after one event, above which something turns in a circle (I10). */
+const MAX_STEPS = 500_000
+const MAX_DRAINS = 1_000
 
 export class Kernel {
   /** True time, ms since the run began. No node sees it. */
@@ -50,6 +54,7 @@ export class Kernel {
       }
       this.now = event.time
       this.steps++
+      check(this.steps < MAX_STEPS, 'I10', () => `${MAX_STEPS} steps and no end: something turns in a circle`)
       event.run()
       if (this.#clientsTouched) await this.#drain()
       if (done()) return
@@ -57,7 +62,9 @@ export class Kernel {
   }
 
   async #drain(): Promise<void> {
+    let drains = 0
     do {
+      check(drains++ < MAX_DRAINS, 'I10', () => 'a client turns in a circle within one moment')
       this.#clientsTouched = false
       for (let i = 0; i < HOPS; i++) await undefined
       const turn = this.#turn

@@ -6,6 +6,7 @@ import { check } from '../kernel/violation.js'
 export class Registers {
   readonly #majority: number
   readonly #votes = new Map<string, { value: string; acceptors: Set<NodeId> }>()
+  readonly #texts = new WeakMap<ConfigState, string>()
   readonly #chosenByVersion = new Map<number, string>()
   /** Newest chosen value. */
   newest: ConfigState | undefined
@@ -30,7 +31,7 @@ export class Registers {
   accepted(acceptor: NodeId, accepted: Accepted): ConfigState | undefined {
     const { ballot, version, value } = accepted
     const key = `${ballot.round}/${ballot.node}/${version}`
-    const text = JSON.stringify(value)
+    const text = this.#textOf(value)
     let vote = this.#votes.get(key)
     if (vote === undefined) {
       vote = { value: text, acceptors: new Set() }
@@ -40,6 +41,16 @@ export class Registers {
     vote.acceptors.add(acceptor)
     if (vote.acceptors.size !== this.#majority) return undefined
     return this.#chosen(version, value, text)
+  }
+
+  /** Values are shared between simulated machines: each is turned into text once. */
+  #textOf(value: ConfigState): string {
+    let text = this.#texts.get(value)
+    if (text === undefined) {
+      text = JSON.stringify(value)
+      this.#texts.set(value, text)
+    }
+    return text
   }
 
   #chosen(version: number, value: ConfigState, text: string): ConfigState | undefined {
