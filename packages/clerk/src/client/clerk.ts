@@ -1,13 +1,6 @@
 // The clerk: one user's way to a replicated state machine (PROTOCOL 6). Calls go to one of two sessions (small and bulk operations)
 // or to the reads; this file begins and ends them, hands messages to whom they concern, and sends at the end of each turn.
-import {
-  BULK_OPERATION_BYTES,
-  CLERK_WINDOW,
-  DEFAULT_GROUP,
-  DecodeError,
-  EMPTY_BYTES,
-  MAX_OPERATION_BYTES,
-} from '@coppice/protocol'
+import { BULK_OPERATION_BYTES, DecodeError, EMPTY_BYTES, MAX_OPERATION_BYTES } from '@coppice/protocol'
 import type {
   AbortSignalLike,
   ClerkId,
@@ -31,7 +24,7 @@ import type {
   Resolution,
 } from './api.js'
 import { type Call, type CallOwner, newCall } from './call.js'
-import { failure, refusedCall } from './failures.js'
+import { failure, refusedCall, timeoutMessage } from './failures.js'
 import { Fates, ambiguous } from './fates.js'
 import type { Member } from './members.js'
 import { OpenCalls } from './open-calls.js'
@@ -39,11 +32,8 @@ import { Reads } from './reads.js'
 import { Routing } from './routing.js'
 import { SessionAnswers } from './session-answers.js'
 import { Session } from './session.js'
+import { settingsOf } from './settings.js'
 
-const DEFAULT_TIMEOUT_MS = 10_000
-const DEFAULT_IN_FLIGHT = 1_024
-const DEFAULT_IN_FLIGHT_BYTES = 16 * 1024 * 1024
-const DEFAULT_SILENCE_MS = 1_000
 const TICKS_PER_SILENCE = 4
 
 export class Clerk implements ClerkLike {
@@ -67,10 +57,9 @@ export class Clerk implements ClerkLike {
     const { clock, random } = ports
     this.clock = clock
     this.random = random
-    this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
-    this.#silenceMs = options.silenceMs ?? DEFAULT_SILENCE_MS
-    const maxInFlight = Math.min(options.maxInFlight ?? DEFAULT_IN_FLIGHT, CLERK_WINDOW)
-    const maxInFlightBytes = options.maxInFlightBytes ?? DEFAULT_IN_FLIGHT_BYTES
+    const { group, timeoutMs, maxInFlight, maxInFlightBytes, silenceMs } = settingsOf(options)
+    this.timeoutMs = timeoutMs
+    this.#silenceMs = silenceMs
     const schedule = this.#schedule
     this.#calls = new OpenCalls({ clock, hold: ports.hold, giveUp: (call, why) => this.#giveUp(call, why) })
     this.#fates = new Fates(this.#calls)
@@ -80,7 +69,7 @@ export class Clerk implements ClerkLike {
         random,
         configDialer: ports.configDialer,
         replicaDialer: ports.replicaDialer,
-        group: options.group ?? DEFAULT_GROUP,
+        group,
         onMessage: (member, message) => this.#onMessage(member, message),
         onChange: () => this.#onChange(),
         onRefused: (code, message) => this.#failAll(code, message),
@@ -89,11 +78,11 @@ export class Clerk implements ClerkLike {
     )
     const calls = this.#calls
     const routing = this.#routing
-    this.#reads = new Reads({ clock, random, routing, calls, schedule, maxInFlight, silenceMs: this.#silenceMs })
+    this.#reads = new Reads({ clock, random, routing, calls, schedule, maxInFlight, silenceMs })
     const sessionPorts = { clock, random, routing, calls, fates: this.#fates, schedule }
     this.#small = new Session(sessionPorts, { bulk: false, maxInFlight, maxInFlightBytes })
     const bulk = new Session(sessionPorts, { bulk: true, maxInFlight, maxInFlightBytes })
-    this.#sessions = [this.#small, bulk].map((s) => [s, new SessionAnswers(s, this.#silenceMs)])
+    this.#sessions = [this.#small, bulk].map((s) => [s, new SessionAnswers(s, silenceMs)])
     this.#readiness = {
       withdraw: (call) => {
         this.#waitingReady.delete(call)
@@ -225,9 +214,7 @@ export class Clerk implements ClerkLike {
       : reachable
         ? 'TIMEOUT'
         : this.#routing.unreachableCode()
-    const times = call.attempts === 0 ? 'not sent' : call.attempts === 1 ? 'sent once' : `sent ${call.attempts} times`
-    const said = [lastWord, this.#routing.describe()].filter((part) => part !== '').join('; ')
-    this.#fail(call, code, `no answer within ${call.timeoutMs} ms (${times}); ${said}`, undefined)
+    this.#fail(call, code, timeoutMessage(call, lastWord, this.#routing.describe()), undefined)
   }
 
   #fail(call: Call, code: ErrorCode, message: string, cause: unknown): void {

@@ -31,3 +31,11 @@ export function failure(call: Call, code: ErrorCode, message: string, details: F
 export function refusedCall(code: ErrorCode, message: string, cause?: unknown): CoppiceError {
   return new CoppiceError(message, { code, outcome: 'not-applied', cause })
 }
+
+/** What a call that found no answer in time tells: how often it was sent, what was refused, and what every server said last. */
+export function timeoutMessage(call: Call, lastWord: string, servers: string): string {
+  const { attempts, timeoutMs } = call
+  const times = attempts === 0 ? 'not sent' : attempts === 1 ? 'sent once' : `sent ${attempts} times`
+  const said = [lastWord, servers].filter((part) => part !== '').join('; ')
+  return `no answer within ${timeoutMs} ms (${times}); ${said}`
+}
