@@ -32,7 +32,7 @@ const keyNames = fc.oneof(
 const values = fc.oneof(
   fc.constantFrom('', 'x', 'y'),
   fc.nat(3).map((n) => 'v'.repeat(n * 40)),
-  fc.constant('w'.repeat(20_000)),
+  fc.constantFrom('w'.repeat(20_000), 'z'.repeat(20_000)),
 )
 const command: fc.Arbitrary<Command> = fc.record({
   kind: fc.constantFrom('put', 'put', 'delete', 'condPut', 'putIf', 'lock', 'unlock'),
@@ -148,6 +148,21 @@ test('read_coldMissingKey_doesNotWaitForHotDeletes', () => {
   expect(waits.filter(Boolean).length).toBeLessThan(3)
 })
 
+test('range_deleteBeforeItsLeafIsSplit_stillCovered', () => {
+  const m = new DrivenMachine()
+  const name = (i: number) => bytes(`k${String(i).padStart(4, '0')}`)
+  for (let i = 0; i < 120; i++) m.apply(encodePut(name(i), bytes('v')))
+  m.apply(encodeDelete(name(100)))
+  const deletedAt = m.index
+  // Keys in front make the leaf split, several times.
+  for (let i = 0; i < 400; i++) m.apply(encodePut(bytes(`a${String(i).padStart(4, '0')}`), bytes('v')))
+  const { version } = m.read(encodeRange({ table: 0, prefix: bytes('k'), after: name(99), limit: 1 }))
+  expect(version).toBeGreaterThanOrEqual(deletedAt)
+  // Far from it nothing is known of the delete.
+  const far = m.read(encodeRange({ table: 0, prefix: bytes('a'), after: bytes('a0390'), limit: 1 }))
+  expect(far.version).toBe(deletedAt + 393)
+})
+
 test('delete_thenPutEmpty_missingAndEmptyDiffer', () => {
   const m = new DrivenMachine()
   m.apply(encodePut(bytes('k'), bytes('')))
@@ -192,6 +207,19 @@ test('capture_whileApplying_isStateAtItsBeginning', () => {
     ),
     { numRuns: 150 },
   )
+})
+
+test('capture_largeValueReplaced_oldOneIsGivenOut', () => {
+  const m = new DrivenMachine()
+  m.apply(encodePut(bytes('k'), bytes('w'.repeat(20_000))))
+  const hash = m.machine.hash()
+  const capture = m.machine.getState()
+  m.apply(encodePut(bytes('k'), bytes('z'.repeat(20_000))))
+  const loaded = new KvMachine(nodeBytes)
+  const loader = loaded.setState()
+  for (let piece; (piece = capture.next(100_000)) !== undefined; ) loader.add(piece)
+  loader.finish()
+  expect(loaded.hash()).toBe(hash)
 })
 
 test('hash_sameContentOtherOrder_equalAndSensitive', () => {

@@ -197,11 +197,12 @@ export class KvMachine implements StateMachine {
       if (!table.hasPrefix(handle, b, prefixStart, prefixEnd)) return false
       const valueBytes = keysOnly ? 0 : table.valueLengthOf(handle)
       const full = out.length - first + valueBytes + table.keyLengthOf(handle) > MAX_PAGE_BYTES
+      // That there is more is part of the answer.
+      version = Math.max(version, table.versionOf(handle))
       if (count === limit || (count > 0 && full)) {
         more = true
         return false
       }
-      version = Math.max(version, table.versionOf(handle))
       const keyLength = table.keyLengthOf(handle)
       out.u8(keyLength)
       out.u8(keyLength >>> 8)
