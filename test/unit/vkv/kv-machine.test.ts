@@ -217,7 +217,7 @@ test('capture_largeValueReplaced_oldOneIsGivenOut', () => {
   m.apply(encodePut(bytes('k'), bytes('z'.repeat(20_000))))
   const loaded = new KvMachine(nodeBytes)
   const loader = loaded.setState()
-  for (let piece; (piece = capture.next(100_000)) !== undefined; ) loader.add(piece)
+  for (let piece; (piece = capture.next(100_000)) !== undefined;) loader.add(piece)
   loader.finish()
   expect(loaded.hash()).toBe(hash)
 })
