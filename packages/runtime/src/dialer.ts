@@ -75,6 +75,10 @@ class DialedLink<Out extends Message, In extends Message> implements ClientLink<
     return this.link?.queuedBytes ?? 0
   }
 
+  get receivedBytes(): number {
+    return this.link?.receivedBytes ?? 0
+  }
+
   send(message: Out): void {
     this.link?.sendBytes(encodeMessage(message, nodeText))
   }

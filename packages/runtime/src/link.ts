@@ -74,6 +74,8 @@ export class Link {
   private pending: Uint8Array[] = []
   private pendingBytes = 0
   private heard = false
+  /** Bytes of all frames received, fragments of an unfinished message included. */
+  receivedBytes = 0
   private silentBeats = 0
   private beats = 0
   private failure = ''
@@ -157,6 +159,7 @@ export class Link {
   private onFrame(data: Buffer, isBinary: boolean): void {
     if (this.state === 'closed') return
     this.heard = true
+    this.receivedBytes += data.length
     if (!isBinary) return this.close('text frame; only binary frames are spoken here', CLOSE_NOT_BINARY)
     let message: Message | undefined
     try {
