@@ -421,6 +421,36 @@ describe('epochs', () => {
     expect(value(s, 'b', 1)).toBe(2)
   })
 
+  it('activation_implies_that_everything_inherited_is_committed', () => {
+    const s = startCluster()
+    s.c.cut.add('c>a')
+    s.clerk.add([1])
+    s.c.run(50)
+    s.c.crash('c')
+    // The new primary cannot say anything to b.
+    s.c.cut.add('a>b')
+    change(s, ['a', 'b'])
+    expect(s.c.view('b').commitIndex).toBe(s.c.view('b').nextIndex)
+    s.clerk.read('b', 1)
+    expect(s.c.run(50, () => s.clerk.openReads === 0)).toBe(true)
+  })
+
+  it('ping_not_confirmed_in_an_epoch_that_is_not_known_to_run', () => {
+    const s = startCluster()
+    let ended = false
+    s.config.attempt(['a', 'b', 'c'], () => (ended = true), 'someEntered')
+    s.c.run(2_000, () => ended)
+    s.c.run(50)
+    expect(s.c.view('b').meta.epoch).toBe(2)
+    s.c.send('a', 'b', { kind: 'ping', epoch: 2, round: 7 } as never)
+    s.c.run(20)
+    expect(s.c.sent.findLast((m) => m.message.kind === 'pong')?.message).toMatchObject({
+      epoch: 2,
+      round: 7,
+      ok: false,
+    })
+  })
+
   it('repeated_enter_changes_nothing', () => {
     const s = startCluster()
     const enter = s.c.sent.find((m) => m.message.kind === 'enter' && m.to === 'b')!

@@ -153,10 +153,21 @@ export class Cluster {
     for (const e of effects) {
       switch (e.kind) {
         case 'send':
+          if (e.message.kind === 'appendAck' && e.message.durableIndex > server.disk.end) {
+            throw new Error(`${id} acknowledged ${e.message.durableIndex}, its disk ends at ${server.disk.end} (R2)`)
+          }
           this.send(id, e.to, e.message)
           break
         case 'reply': {
           const { connection, message } = e
+          if (
+            (message.kind === 'replies' || message.kind === 'readReplies') &&
+            message.minIndex > this.view(id).commitIndex
+          ) {
+            throw new Error(
+              `${id} exposed what is below ${message.minIndex}, committed is ${this.view(id).commitIndex} (I7)`,
+            )
+          }
           this.after(this.faults.delayMs, () => this.onClient(id, connection, message)) // in order
           break
         }
