@@ -1,8 +1,11 @@
 // coppice server: one config server or one replica in this process, as it runs in production.
+import type { AdminClient } from '@coppice/clerk'
+import type { Logger } from '@coppice/runtime/server'
 import type { Command } from 'commander'
 import { settingsFor } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
 import { addressOption, countOption, namedAddresses } from '../base/options.js'
+import { print, printJson } from '../base/output.js'
 import type { Settings } from '../base/settings.js'
 import { attachToParent } from '../dev/parent.js'
 
@@ -90,7 +93,7 @@ Example:
 async function serve(
   role: 'config' | 'replica',
   command: Command,
-  start: (settings: Settings, flags: ServerFlags, logger: import('@coppice/runtime/server').Logger) => Promise<Running>,
+  start: (settings: Settings, flags: ServerFlags, logger: Logger) => Promise<Running>,
 ): Promise<void> {
   const settings = settingsFor(command)
   const flags = command.opts<ServerFlags>()
@@ -102,6 +105,8 @@ async function serve(
   const logger = createLogger({ id: flags.id, role, level: flags.logLevel, ...group })
   const running = await start(settings, flags, logger)
   onShutdownSignals(() => running.stop())
+  if (settings.output === 'json') printJson({ id: flags.id, address: running.address, pid: process.pid })
+  else print(`${flags.id} listens on ${running.address}`)
   attachToParent(() => {
     void running.stop().then(() => process.exit(EXIT.ok))
     // A parent that is gone waits for nobody; neither does the port.
@@ -126,10 +131,7 @@ async function configServersOf(settings: Settings): Promise<{ id: string; addres
 }
 
 // Config servers may still be starting.
-async function idOf(
-  admin: import('@coppice/clerk').AdminClient,
-  address: string,
-): Promise<{ id: string; address: string }> {
+async function idOf(admin: AdminClient, address: string): Promise<{ id: string; address: string }> {
   const deadline = performance.now() + FIND_TIMEOUT_MS
   for (;;) {
     try {

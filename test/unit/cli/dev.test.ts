@@ -1,0 +1,64 @@
+// What a dev cluster is made of, and how its processes are told apart from others.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { readClusterFile, writeClusterFile } from '../../../packages/cli/src/dev/cluster-file.js'
+import { layoutConflict, newLayout } from '../../../packages/cli/src/dev/layout.js'
+import { cpuMsOf, isPaused, isRunning, startTimeOf } from '../../../packages/cli/src/dev/processes.js'
+
+const OPTIONS = { configServers: 3, replicas: 3, spares: 1, port: 7100, group: 'main' }
+
+test('newLayout_portsFollowTheGivenOne', async () => {
+  const { configServers, replicas, wanted } = await newLayout(OPTIONS)
+  expect(configServers.map(({ id, address }) => `${id} ${address}`)).toEqual([
+    'c1 127.0.0.1:7101',
+    'c2 127.0.0.1:7102',
+    'c3 127.0.0.1:7103',
+  ])
+  expect(replicas.map(({ id, address }) => `${id} ${address}`).at(-1)).toBe('r4 127.0.0.1:7114')
+  expect(wanted).toBe(3)
+})
+
+test('newLayout_freePorts_allDifferent', async () => {
+  const { configServers, replicas } = await newLayout({ ...OPTIONS, port: 0 })
+  const addresses = [...configServers, ...replicas].map(({ address }) => address)
+  expect(new Set(addresses).size).toBe(7)
+})
+
+test('newLayout_twoConfigServers_refused', async () => {
+  await expect(newLayout({ ...OPTIONS, configServers: 2 })).rejects.toThrow('1, 3 or 5')
+})
+
+test('layoutConflict_namesWhatTheClusterHas', async () => {
+  const layout = await newLayout(OPTIONS)
+  expect(layoutConflict(layout, {})).toBeUndefined()
+  expect(layoutConflict(layout, { replicas: 3, spares: 1, configServers: 3 })).toBeUndefined()
+  expect(layoutConflict(layout, { replicas: 5 })).toContain('3 replicas')
+  expect(layoutConflict(layout, { spares: 0 })).toContain('1 spares')
+})
+
+test('clusterFile_roundTrip_andDamageIsNamed', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'coppice-cluster-'))
+  expect(readClusterFile(dir)).toBeUndefined()
+  const layout = await newLayout(OPTIONS)
+  writeClusterFile(dir, layout)
+  expect(readClusterFile(dir)).toEqual(layout)
+  writeFileSync(join(dir, 'cluster.json'), '{"format":1}')
+  expect(() => readClusterFile(dir)).toThrow(/cluster\.json is damaged/)
+})
+
+test('processes_ownPidWithAnotherStartTime_isNotIt', async () => {
+  const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'ignore'] })
+  const pid = child.pid!
+  const startTime = startTimeOf(pid)!
+  expect(isRunning({ pid, startTime })).toBe(true)
+  expect(isRunning({ pid, startTime: `${startTime}0` })).toBe(false)
+  expect(isPaused(pid)).toBe(false)
+  if (process.platform === 'linux') expect(cpuMsOf(pid)).toBeGreaterThanOrEqual(0)
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  child.kill('SIGKILL')
+  await ended
+  expect(isRunning({ pid, startTime })).toBe(false)
+})
