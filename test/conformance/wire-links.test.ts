@@ -73,6 +73,23 @@ test('bigMessage_arrivesWhole_andSmallOnesOvertakeIt', async () => {
   expect(message.kind === 'append' && Buffer.compare(message.record, (big as { record: Uint8Array }).record)).toBe(0)
 })
 
+test('recordStillOnItsWay_isNotQueuedAgain', async () => {
+  const a = await startReplicaWire('a')
+  const b = await startReplicaWire('b')
+  a.wire.setAddress('b', b.address)
+  a.wire.send('b', commit(0))
+  await b.messages.next()
+  const big = append(8 * 1024 * 1024)
+  a.wire.send('b', big)
+  a.wire.send('b', { ...big })
+  a.wire.send('b', append(FRAGMENT_BYTES * 2, 9))
+  expect((await b.messages.next()).message).toMatchObject({ record: { length: 8 * 1024 * 1024 } })
+  expect((await b.messages.next()).message).toMatchObject({ record: { length: FRAGMENT_BYTES * 2 } })
+  // It has left: now a repetition is one.
+  a.wire.send('b', big)
+  expect((await b.messages.next()).message).toMatchObject({ record: { length: 8 * 1024 * 1024 } })
+})
+
 test('bulk_holdsBackAllButItsWindow', async () => {
   const server = await startReplicaWire('a')
   const raw = new RawClient(server.address)

@@ -6,6 +6,7 @@
 //   first               u32 stream · u32 total bytes of the message · bytes
 //   middle, last        u32 stream · bytes
 import { DecodeError, FRAGMENT_BYTES, MAX_MESSAGE_BYTES, readU32, writeU32 } from '@coppice/protocol'
+import { plain } from './node-bytes.js'
 
 export const FRAME_HELLO = 0xf0
 export const FRAME_REFUSED = 0xf1
@@ -32,12 +33,15 @@ export function frameOf(kind: number, body: Uint8Array): Uint8Array {
 /** Cuts one big message into fragments, one at a time. */
 export class Fragmenter {
   readonly bytes: Uint8Array
+  /** What the message carries, by identity: tells a repetition from something new. */
+  readonly source: object
   private readonly stream: number
   private at = 0
 
-  constructor(bytes: Uint8Array, stream: number) {
+  constructor(bytes: Uint8Array, stream: number, source: object = bytes) {
     this.bytes = bytes
     this.stream = stream
+    this.source = source
   }
 
   get bytesLeft(): number {
@@ -48,7 +52,7 @@ export class Fragmenter {
     const first = this.at === 0
     const n = Math.min(FRAGMENT_BYTES, this.bytesLeft)
     const header = first ? FIRST_HEADER_BYTES : NEXT_HEADER_BYTES
-    const frame = new Uint8Array(header + n)
+    const frame = uninitialized(header + n)
     frame[0] = first ? FRAME_FIRST : n === this.bytesLeft ? FRAME_LAST : FRAME_MIDDLE
     writeU32(frame, 1, this.stream)
     if (first) writeU32(frame, NEXT_HEADER_BYTES, this.bytes.length)
@@ -56,6 +60,11 @@ export class Fragmenter {
     this.at += n
     return frame
   }
+}
+
+/** Bytes that are not zeroed, because every one of them is overwritten before anybody sees it. */
+function uninitialized(length: number): Uint8Array {
+  return plain(Buffer.allocUnsafeSlow(length))
 }
 
 interface Assembling {
@@ -97,7 +106,7 @@ export class Reassembly {
     if (total > MAX_MESSAGE_BYTES || this.announced + total > 2 * MAX_MESSAGE_BYTES) {
       throw new DecodeError(`message of ${total} bytes is above the limit of ${MAX_MESSAGE_BYTES}`)
     }
-    const message = { bytes: new Uint8Array(total), length: 0 }
+    const message = { bytes: uninitialized(total), length: 0 }
     append(message, frame.subarray(FIRST_HEADER_BYTES))
     this.byStream.set(stream, message)
     this.announced += total

@@ -113,11 +113,16 @@ export class Link {
   }
 
   /** Sends an encoded message; kept until the link is open, dropped when it is closed. */
-  sendBytes(bytes: Uint8Array): void {
-    if (this.state === 'open') return this.queue!.send(bytes)
+  sendBytes(bytes: Uint8Array, source?: object): void {
+    if (this.state === 'open') return this.queue!.send(bytes, source)
     if (this.state !== 'hello' || this.pendingBytes + bytes.length > this.pendingLimit) return
     this.pending.push(bytes)
     this.pendingBytes += bytes.length
+  }
+
+  /** Whether a big message with this source is still being sent. */
+  isSending(source: object): boolean {
+    return this.queue?.isSending(source) ?? false
   }
 
   /** Takes back what waits for the link to open. */

@@ -48,7 +48,7 @@ export interface NodeDriverOptions<I, E> {
 
 const HEALTH_EVERY_MS = 100
 /** A health check later than this was held up by a stall, not by ordinary work. */
-const STALL_MS = 25
+const STALL_MS = 100
 /** Under load a capture still gets one piece this often. */
 const CAPTURE_AT_LEAST_MS = 10
 

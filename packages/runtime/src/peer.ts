@@ -45,9 +45,13 @@ export class Peer {
     if (this.outbound?.open === false) this.outbound.close('the address changed')
   }
 
-  send(bytes: Uint8Array): void {
+  send(bytes: Uint8Array, source?: object): void {
     const link = this.openLink() ?? this.outbound ?? this.dial()
-    link?.sendBytes(bytes)
+    link?.sendBytes(bytes, source)
+  }
+
+  isSending(source: object): boolean {
+    return this.openLink()?.isSending(source) ?? false
   }
 
   close(reason: string, code: number): void {

@@ -31,11 +31,16 @@ export class SendQueue {
     return this.bulkBytes + this.ws.bufferedAmount
   }
 
-  /** Sends one encoded message. */
-  send(message: Uint8Array): void {
+  /** Whether a big message with this source is still being sent. */
+  isSending(source: object): boolean {
+    return this.bulk.some((each) => each.source === source)
+  }
+
+  /** Sends one encoded message. `source`: what it carries, for `isSending`. */
+  send(message: Uint8Array, source?: object): void {
     assert(message[0]! < FIRST_TRANSPORT_KIND, 'message kinds are below the transport kinds')
     if (message.length <= FRAGMENT_BYTES) return this.frame(message)
-    this.bulk.push(new Fragmenter(message, this.nextStream))
+    this.bulk.push(new Fragmenter(message, this.nextStream, source))
     this.nextStream = (this.nextStream + 1) >>> 0
     this.bulkBytes += message.length
     this.cork()

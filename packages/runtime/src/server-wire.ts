@@ -1,10 +1,13 @@
 // All connections of one server process: accepts peers and clients, dials peers on demand, and hands messages to the process. Cores
 // decide what to send; what cannot be sent now is dropped, as a network would.
 import {
+  EMPTY_BYTES,
   encodeMessage,
+  FRAGMENT_BYTES,
   isName,
   PROTOCOL_VERSION,
   type ConnectionId,
+  type FromReplicaServer,
   type Message,
   type NodeId,
   type Sender,
@@ -18,6 +21,7 @@ import { listenOn, type Listener } from './listener.js'
 import { nodeText } from './node-bytes.js'
 import { Peer } from './peer.js'
 import { CLOSE_GOING_AWAY } from './socket.js'
+import { afterTurn } from './turn.js'
 import type { ServerRole, ServerWireOptions, WireMessages } from './wire-types.js'
 
 export class ServerWire<R extends ServerRole> {
@@ -30,9 +34,8 @@ export class ServerWire<R extends ServerRole> {
   private nextConnection = 1
   private listener: Listener | undefined
   private closed = false
-  /** An append goes to several backups as one object; it is encoded once. */
-  private lastAppend: Message | undefined
-  private lastAppendBytes: Uint8Array | undefined
+  private lastAppend: Append | undefined
+  private lastAppendBytes: Uint8Array = EMPTY_BYTES
 
   constructor(options: ServerWireOptions<R>) {
     this.options = options
@@ -51,7 +54,12 @@ export class ServerWire<R extends ServerRole> {
 
   /** Sends to another server; lost when it cannot be reached now. A message to oneself is lost too. */
   send(to: NodeId, message: WireMessages[R]['says']): void {
-    if (!this.closed) this.peers.get(to)?.send(this.encode(message))
+    const peer = this.closed ? undefined : this.peers.get(to)
+    if (peer === undefined) return
+    if (message.kind !== 'append') return peer.send(encodeMessage(message as Message, nodeText))
+    // A record that is still on its way is not queued again: on a slow link repetitions would only delay it further.
+    if (message.record.length > FRAGMENT_BYTES && peer.isSending(message.record)) return
+    peer.send(this.encodeAppend(message), message.record)
   }
 
   /** Answers a client; dropped when it is gone. */
@@ -69,13 +77,25 @@ export class ServerWire<R extends ServerRole> {
     await this.listener?.close()
   }
 
-  private encode(message: WireMessages[R]['says']): Uint8Array {
-    if (message.kind !== 'append') return encodeMessage(message as Message, nodeText)
-    if (message !== this.lastAppend) {
-      this.lastAppend = message as Message
-      this.lastAppendBytes = encodeMessage(message as Message, nodeText)
+  // The same record goes to every backup of the turn; it is encoded once.
+  private encodeAppend(message: Append): Uint8Array {
+    const last = this.lastAppend
+    if (last === undefined) afterTurn(this.forgetAppend)
+    else if (
+      last.record === message.record &&
+      last.commitIndex === message.commitIndex &&
+      last.epoch === message.epoch
+    ) {
+      return this.lastAppendBytes
     }
-    return this.lastAppendBytes!
+    this.lastAppend = message
+    this.lastAppendBytes = encodeMessage(message, nodeText)
+    return this.lastAppendBytes
+  }
+
+  private readonly forgetAppend = (): void => {
+    this.lastAppend = undefined
+    this.lastAppendBytes = EMPTY_BYTES
   }
 
   private hello(): Hello {
@@ -180,6 +200,8 @@ export class ServerWire<R extends ServerRole> {
     else this.options.logger.event('linkRefused', { peer: peer.id, reason, code: refusal.code })
   }
 }
+
+type Append = Extract<FromReplicaServer, { kind: 'append' }>
 
 /** What an accepted connection turned out to be. */
 interface InboundRole {
