@@ -16,6 +16,9 @@ export interface Ending {
   readonly signal: NodeJS.Signals | null
 }
 
+/** Every event of every server on stderr: COPPICE_TEST_TRACE=1, to find out what went on. */
+const TRACE = process.env['COPPICE_TEST_TRACE'] === '1'
+
 const running = new Set<ChildProcess>()
 // However this process ends, nothing that it started stays behind. (SIGKILL of it closes the channel, by which they notice.)
 process.once('exit', () => {
@@ -122,6 +125,7 @@ export class ServerProcess {
     if (event === undefined) this.words += `${line}\n`
     else if (event.event !== undefined) {
       this.events.push(event as LoggedEvent)
+      if (TRACE) process.stderr.write(`${line}\n`)
       this.onEvent?.(event as LoggedEvent)
     }
   }

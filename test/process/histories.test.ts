@@ -1,0 +1,113 @@
+// Recorded histories of real clusters: clerks and readers pinned to every replica, under kills, pauses and reconfigurations. The checker
+// must find each of them linearizable. A history that it does not is kept, for `coppice check-history FILE`.
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { checkHistory, parseHistory } from '@coppice/sim'
+import type { Db } from '@coppice/vkv'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Cluster } from './support/cluster.js'
+import { PinnedReader } from './support/pinned-reader.js'
+import { Recorder } from './support/recorder.js'
+import { pause } from './support/wait.js'
+
+const RUNS = 20
+const CLERKS = 5
+const BEFORE_MS = 200
+const AFTER_MS = 1_600
+const CHECK_MS = 20_000
+let cluster: Cluster
+let clerks: Db[]
+
+beforeAll(async () => {
+  cluster = await Cluster.start({ replicas: 5 })
+  clerks = await Promise.all(Array.from({ length: CLERKS }, () => cluster.connect()))
+})
+afterAll(() => cluster?.stop())
+
+/** What happens in the middle of a run; what it answers is done at its end, to heal. */
+type Trouble = () => Promise<(() => Promise<unknown>) | undefined>
+
+const troubles: Readonly<Record<string, Trouble>> = {
+  primaryKilled: async () => {
+    const victim = await cluster.primary()
+    await victim.kill()
+    return () => victim.start()
+  },
+  backupKilled: async () => {
+    const victim = (await cluster.members())[1]!
+    await victim.kill()
+    return () => victim.start()
+  },
+  configLeaderKilled: async () => {
+    const victim = await cluster.leader()
+    await victim.kill()
+    return () => victim.start()
+  },
+  backupPaused: async () => {
+    const victim = (await cluster.members())[2]!
+    victim.signal('SIGSTOP')
+    await pause(400)
+    victim.signal('SIGCONT')
+    return undefined
+  },
+  primaryPaused: async () => {
+    const victim = await cluster.primary()
+    victim.signal('SIGSTOP')
+    await pause(1_500)
+    victim.signal('SIGCONT')
+    return undefined
+  },
+  reconfigured: async () => {
+    const { members } = (await cluster.view()).state
+    const spares = cluster.replicas.map(({ id }) => id).filter((id) => !members.includes(id))
+    // Another primary, a new member in the middle, the old primary goes.
+    const to = [members[1]!, spares[0]!, members[2]!]
+    await cluster.admin.reconfigure(to, `history-${Math.random()}`)
+    return undefined
+  },
+  reconfiguredAndPrimaryKilled: async () => {
+    const { members } = (await cluster.view()).state
+    const moved = cluster.admin.reconfigure([members[2]!, members[0]!, members[1]!], `history-${Math.random()}`)
+    const victim = cluster.byId(members[0]!)
+    await victim.kill()
+    await moved
+    return () => victim.start()
+  },
+}
+const names = Object.keys(troubles)
+
+test.each(Array.from({ length: RUNS }, (_, run) => ({ run, trouble: names[run % names.length]! })))(
+  'history $run, $trouble, isLinearizable',
+  async ({ run, trouble }) => {
+    await cluster.whole()
+    const keys = Array.from({ length: 4 }, (_, i) => `history-${run}/${i}`)
+    const recorder = new Recorder()
+    const readers = cluster.replicas.map(({ address }) => new PinnedReader(address))
+    let done = false
+    const stopped = (): boolean => done
+    const recorded = [
+      ...clerks.map((db) => recorder.client(db, keys, stopped)),
+      ...readers.map((reader) => recorder.pinned(reader, keys, stopped, () => pause(1))),
+    ]
+    await pause(BEFORE_MS)
+    const heal = await troubles[trouble]!()
+    await pause(AFTER_MS)
+    done = true
+    // A pinned read at a replica that leads nowhere may wait for ever.
+    for (const reader of readers) reader.close()
+    await Promise.all(recorded)
+    const [result] = await Promise.all([check(recorder.text), heal?.()])
+    const file = join(mkdtempSync(join(tmpdir(), 'coppice-history-')), `${trouble}.jsonl`)
+    if (result.verdict !== 'ok') writeFileSync(file, recorder.text)
+    expect(result.verdict, result.verdict === 'illegal' ? `${file}: ${result.message}` : file).toBe('ok')
+    const reads = readers.map(({ answered }) => answered)
+    expect(reads.filter((count) => count > 0).length, 'replicas that answered pinned reads').toBeGreaterThanOrEqual(3)
+    process.stdout.write(`  ${trouble}: ${recorder.events.length} events, pinned reads ${reads.join(', ')}\n`)
+  },
+)
+
+function check(text: string): ReturnType<typeof checkHistory> {
+  const deadline = performance.now() + CHECK_MS
+  return checkHistory(parseHistory(text), { budget: () => performance.now() < deadline })
+}
