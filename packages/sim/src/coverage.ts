@@ -44,7 +44,7 @@ export function coverageOf(cluster: Cluster): Coverage {
     logCuts: event('logCut'),
     leaselessReads: network.sent.get('ping') ?? 0,
     logReads: oracle.ledger.barriers,
-    duplicatesAnswered: oracle.ledger.repeated,
+    duplicatesAnswered: oracle.repeatedReplies,
     skips: oracle.ledger.skips,
     sessionsExpired: oracle.ledger.removals,
     operatorChanges: causes.filter((c) => c === 'operator').length,

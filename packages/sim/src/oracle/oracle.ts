@@ -21,7 +21,10 @@ export class Oracle {
   readonly #durableEpoch = new Map<string, number>()
   readonly #seenCommit = new Map<string, Index>()
   readonly #hashes = new Map<string, { hash: string; node: NodeId }>()
+  readonly #repliedTo = new Map<number, number>()
   hashComparisons = 0
+  /** Replies to requests that had been replied to before. */
+  repeatedReplies = 0
 
   constructor(configServers: number, bytes: BytesPort) {
     this.registers = new Registers(configServers)
@@ -109,8 +112,13 @@ export class Oracle {
 
   /** A replica answers a clerk: nothing uncommitted leaves it (I7). */
   replied(host: ReplicaHost, message: Message): void {
-    if (message.kind === 'replies') this.#exposes(host, message.epoch, message.minIndex)
-    else if (message.kind === 'registered') this.#exposes(host, message.epoch, message.clerkId + 1)
+    if (message.kind === 'replies') {
+      this.#exposes(host, message.epoch, message.minIndex)
+      const before = this.#repliedTo.get(message.clerkId) ?? 0
+      const last = message.firstRequestId + message.count - 1
+      if (message.firstRequestId <= before) this.repeatedReplies++
+      this.#repliedTo.set(message.clerkId, Math.max(before, last))
+    } else if (message.kind === 'registered') this.#exposes(host, message.epoch, message.clerkId + 1)
     else if (message.kind === 'readReplies') this.#exposes(host, message.epoch, message.minIndex)
   }
 

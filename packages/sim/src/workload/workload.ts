@@ -153,8 +153,9 @@ export class Workload {
       counter.unknown++
       const ending = await client.calls.condPut(key, seen.value, next, this.#tag(), timeoutMs)
       this.#count('increment', ending)
-      if (ending !== 'unknown') counter.unknown--
-      if (ending === 'ok' || ending === 'applied') counter.acked++
+      // A resolved `applied` says that the comparison was made, not that it held.
+      if (ending !== 'unknown' && ending !== 'applied') counter.unknown--
+      if (ending === 'ok') counter.acked++
       if (ending !== 'mismatch') return
     }
   }
