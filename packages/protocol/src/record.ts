@@ -12,7 +12,7 @@
 //   u8 4 (touch)    · u32 n · n × u53 clerkId                                         one entry
 //   u8 5 (barrier)                                                                    one entry; changes nothing
 //   u8 6 (expire)   · u32 n · n × u53 clerkId                                         one entry; the primary found them idle by log time
-import { DecodeError, Reader, readU32, readU53, writeU32, writeU53 } from './bytes.js'
+import { DecodeError, type Reader, readU32, readU53, writeU32, writeU53 } from './bytes.js'
 import type { ClerkId, Epoch, Index, Millis, RequestId } from './ids.js'
 
 export const RUN_REQUESTS = 1
