@@ -32,20 +32,32 @@ async function hunt(mutant) {
   const dir = await mkdtemp(join(tmpdir(), 'coppice-mutant-'))
   try {
     await copyPackages(dir)
-    const file = join(dir, 'node_modules/@coppice', mutant.file)
-    let text = await readFile(file, 'utf8')
-    for (const { find, replace } of mutant.edits) {
-      const places = text.split(find).length - 1
-      if (places !== 1)
-        return { caught: false, by: `does not apply: ${JSON.stringify(find)} occurs ${places} times in ${mutant.file}` }
-      text = text.replace(find, () => replace)
+    for (const edit of mutant.edits) {
+      const file = join(dir, 'node_modules/@coppice', edit.file ?? mutant.file)
+      const text = await readFile(file, 'utf8')
+      const places = [...text.matchAll(patternOf(edit.find))].length
+      if (places !== 1) {
+        return {
+          caught: false,
+          by: `does not apply: ${JSON.stringify(edit.find)} occurs ${places} times in ${edit.file ?? mutant.file}`,
+        }
+      }
+      await writeFile(
+        file,
+        text.replace(patternOf(edit.find), () => edit.replace),
+      )
     }
-    await writeFile(file, text)
     await writeFile(join(dir, 'hunt.mjs'), HUNT)
     return await runHunt(dir, mutant)
   } finally {
     await rm(dir, { recursive: true, force: true })
   }
+}
+
+/** The text to find; spaces and line breaks stand for any amount of white space, so that formatting does not matter. */
+function patternOf(find) {
+  const words = find.trim().split(/\s+/)
+  return new RegExp(words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('\\s+'), 'g')
 }
 
 async function copyPackages(dir) {

@@ -1,6 +1,6 @@
 // One simulated cluster: its machines, network, clients and oracle, made from a seed and a plan.
 import type { BytesPort, ConfigToClient, NodeId, TextPort } from '@coppice/protocol'
-import { DEFAULT_ELECTION, DEFAULT_GROUP } from '@coppice/protocol'
+import { DEFAULT_GROUP } from '@coppice/protocol'
 import { ClientHost } from './hosts/client-host.js'
 import { ConfigHost } from './hosts/config-host.js'
 import type { Host, Surroundings } from './hosts/host.js'
@@ -148,7 +148,7 @@ export class Cluster {
         id,
         address,
         peers,
-        election: DEFAULT_ELECTION,
+        election: plan.election,
         wanted: plan.wanted,
         params: plan.params,
         newClusterId: '',

@@ -1,6 +1,6 @@
 // Everything a run's seed decides before it begins: the machines, their speeds, how messages travel, which faults may happen.
-import { DEFAULT_PARAMS } from '@coppice/protocol'
-import type { Params } from '@coppice/protocol'
+import { DEFAULT_ELECTION, DEFAULT_PARAMS } from '@coppice/protocol'
+import type { ElectionParams, Params } from '@coppice/protocol'
 import type { PassMode } from './kernel/by-value.js'
 import type { Prng } from './kernel/prng.js'
 import { FAULTS } from './nemesis.js'
@@ -12,6 +12,7 @@ export interface Plan {
   readonly spares: number
   readonly clients: number
   readonly params: Params
+  readonly election: ElectionParams
   readonly passMode: PassMode
   readonly poison: boolean
   readonly fifo: boolean
@@ -52,6 +53,7 @@ export function planOf(random: Prng): Plan {
     spares: random.chance(0.6) ? 1 : 2,
     clients: 3 + random.int(3),
     params,
+    election: DEFAULT_ELECTION,
     passMode,
     poison: random.chance(0.3),
     fifo: random.chance(0.5),

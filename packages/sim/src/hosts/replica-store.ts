@@ -11,6 +11,13 @@ export interface StoredRecord {
   readonly bytes: Uint8Array
 }
 
+export interface StoreImage {
+  readonly meta: ReplicaMeta
+  readonly records: readonly StoredRecord[]
+  readonly snapshot: SnapshotHeader | undefined
+  readonly chunks: readonly (readonly [string, Uint8Array[]])[]
+}
+
 /** Called after each durable write, for the oracle. */
 export type StoreObserver = (store: ReplicaStore, write: DiskWrite) => void
 
@@ -30,6 +37,22 @@ export class ReplicaStore {
   constructor(id: string, group: string, storeId: string, observe: StoreObserver) {
     this.meta = formatMeta({ id, group, storeId })
     this.#observe = observe
+  }
+
+  /** A copy of the content, as a backup of the disk would be. */
+  save(): StoreImage {
+    const chunks = [...this.chunksBySnapshot].map(([id, list]) => [id, list.slice()] as const)
+    return { meta: this.meta, records: this.records.slice(), snapshot: this.snapshot, chunks }
+  }
+
+  /** The disk is as it was then: what it acknowledged since is forgotten, and counts no more. */
+  restore(image: StoreImage): void {
+    this.meta = image.meta
+    this.records = image.records.slice()
+    this.snapshot = image.snapshot
+    this.chunksBySnapshot.clear()
+    for (const [id, list] of image.chunks) this.chunksBySnapshot.set(id, list.slice())
+    this.destroyed = true
   }
 
   /** End of the durable log (exclusive). */

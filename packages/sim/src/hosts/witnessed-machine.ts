@@ -6,6 +6,8 @@ import { KvMachine } from '@coppice/vkv/core'
 
 export interface ApplyWitness {
   applied(index: Index, operation: string): void
+  /** A query was answered with these bytes, which depend on the entry `version`. */
+  answered(answer: string, version: Index): void
 }
 
 export class WitnessedMachine implements StateMachine {
@@ -33,7 +35,10 @@ export class WitnessedMachine implements StateMachine {
     this.#machine.apply(index, elapsedMs, buffer, start, end, out)
   }
   read(buffer: Uint8Array, start: number, end: number, out: Writer): Index {
-    return this.#machine.read(buffer, start, end, out)
+    const from = out.length
+    const version = this.#machine.read(buffer, start, end, out)
+    this.#witness.answered(this.#bytes.latin1(out.buffer, from, out.length), version)
+    return version
   }
   getState(): StateCapture {
     return this.#machine.getState()

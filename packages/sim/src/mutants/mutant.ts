@@ -7,7 +7,7 @@ export interface Mutant {
   readonly name: string
   /** The rule that is switched off, as PROTOCOL numbers it. */
   readonly rule: string
-  /** File below packages/, as built. */
+  /** File below packages/, as built, unless an edit names another. */
   readonly file: string
   readonly edits: readonly Edit[]
   /** Seeds are tried from 1 up to this many. */
@@ -19,8 +19,9 @@ export interface Mutant {
   readonly story?: string
 }
 
-/** `find` must occur exactly once in the file, else the mutant has rotted and the run fails. */
+/** White space in `find` stands for any white space. `find` must occur exactly once in the file, else the mutant has rotted and the run fails. */
 export interface Edit {
+  readonly file?: string
   readonly find: string
   readonly replace: string
 }

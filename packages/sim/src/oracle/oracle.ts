@@ -1,6 +1,7 @@
 // Watches everything the cores do and compares it with what is on the disks: the invariants of PROTOCOL 8, at every step. It believes no
 // core about itself; what it knows comes from durable writes, messages and clocks.
-import type { Accepted, BytesPort, Epoch, Index, Message, NodeId } from '@coppice/protocol'
+import { readU32 } from '@coppice/protocol'
+import type { Accepted, BytesPort, Epoch, Index, Message, NodeId, ReadRepliesMessage } from '@coppice/protocol'
 import type { DiskWrite, ReplicaMeta } from '@coppice/replica'
 import type { ReplicaHost } from '../hosts/replica-host.js'
 import type { ReplicaStore } from '../hosts/replica-store.js'
@@ -21,12 +22,15 @@ export class Oracle {
   readonly #durableEpoch = new Map<string, number>()
   readonly #seenCommit = new Map<string, Index>()
   readonly #hashes = new Map<string, { hash: string; node: NodeId }>()
+  readonly #bytes: BytesPort
+  readonly #versionOfAnswer = new Map<string, Index>()
   readonly #repliedTo = new Map<number, number>()
   hashComparisons = 0
   /** Replies to requests that had been replied to before. */
   repeatedReplies = 0
 
   constructor(configServers: number, bytes: BytesPort) {
+    this.#bytes = bytes
     this.registers = new Registers(configServers)
     this.ledger = new Ledger(bytes)
     this.commits = new Commits(this.registers, this.ledger, this.stores)
@@ -48,9 +52,15 @@ export class Oracle {
 
   #meta(store: ReplicaStore, meta: ReplicaMeta): void {
     const before = this.#durableEpoch.get(meta.storeId) ?? 0
-    check(meta.epoch >= before, 'I2', () => `${meta.id} went back from epoch ${before} to ${meta.epoch}`)
-    if (meta.epoch === before) return
+    check(
+      store.destroyed || meta.epoch >= before,
+      'I2',
+      () => `${meta.id} went back from epoch ${before} to ${meta.epoch}`,
+    )
+    if (meta.epoch <= before) return
     this.#durableEpoch.set(meta.storeId, meta.epoch)
+    // A store that forgot and entered a new epoch has been brought up to it.
+    store.destroyed = store.destroyed && this.replicas.every((r) => r.store !== store)
     this.logs.entered(meta.id, meta.epoch, meta.checkpointId, meta.start)
     this.commits.entered(meta, store.end)
   }
@@ -58,6 +68,12 @@ export class Oracle {
   /** A machine applied an operation. */
   applied(index: Index, operation: string): void {
     this.ledger.applied(index, operation)
+  }
+
+  /** A machine answered a query: equal answers may depend on less, so the least version is kept. */
+  answered(answer: string, version: Index): void {
+    const known = this.#versionOfAnswer.get(answer)
+    if (known === undefined || version < known) this.#versionOfAnswer.set(answer, version)
   }
 
   // ---- what is said
@@ -119,7 +135,7 @@ export class Oracle {
       if (message.firstRequestId <= before) this.repeatedReplies++
       this.#repliedTo.set(message.clerkId, Math.max(before, last))
     } else if (message.kind === 'registered') this.#exposes(host, message.epoch, message.clerkId + 1)
-    else if (message.kind === 'readReplies') this.#exposes(host, message.epoch, message.minIndex)
+    else if (message.kind === 'readReplies') this.#read(host, message)
   }
 
   #exposes(host: ReplicaHost, epoch: Epoch, index: Index): void {
@@ -129,6 +145,18 @@ export class Oracle {
     check(this.commits.isCommitted(index, entryEpoch), 'I7', () => {
       return `${host.id} tells a clerk of entry ${index - 1} of epoch ${entryEpoch}, which is not committed`
     })
+  }
+
+  /** What the machine said each answer depends on must be committed, whatever the message says. */
+  #read(host: ReplicaHost, message: ReadRepliesMessage): void {
+    this.#exposes(host, message.epoch, message.minIndex)
+    const { buffer, start, end } = message.replies
+    for (let at = start; at < end;) {
+      const length = readU32(buffer, at + 4)
+      at += 8 + length
+      const version = this.#versionOfAnswer.get(this.#bytes.latin1(buffer, at - length, at))
+      if (version !== undefined) this.#exposes(host, message.epoch, version + 1)
+    }
   }
 
   // ---- cores
@@ -154,8 +182,12 @@ export class Oracle {
       this.#seenCommit.set(host.id, commit)
       check(commit <= view.nextIndex, 'I7', () => `${host.id} knows ${commit} committed, has ${view.nextIndex}`)
       // A learner knows of commits in an epoch that it is not in; what is on the chain is committed, whoever says so.
-      if (!this.commits.isCommitted(commit, view.epochAt(commit - 1))) this.commits.committed(host.id, view.meta.epoch, commit)
+      if (!this.commits.isCommitted(commit, view.epochAt(commit - 1)))
+        this.commits.committed(host.id, view.meta.epoch, commit)
     }
+    check(!view.activated || commit >= view.meta.start, 'C2', () => {
+      return `${host.id} learned that epoch ${view.meta.epoch} runs from ${view.meta.start}, and knows only ${commit} committed`
+    })
     this.#lease(host)
   }
 

@@ -2,6 +2,7 @@
 // one; mutants that random seeds seldom meet are caught by them.
 import { DEFAULT_PARAMS } from '@coppice/protocol'
 import type { Cluster } from '../cluster.js'
+import type { ReplicaHost } from '../hosts/replica-host.js'
 import type { Nemesis } from '../nemesis.js'
 import type { Plan } from '../plan.js'
 import type { Workload } from '../workload/workload.js'
@@ -37,6 +38,21 @@ function at(name: string, act: (c: Cluster, n: Nemesis) => void, plan: Partial<P
   return story(name, (c, n) => c.kernel.at(START_MS, () => act(c, n)), plan)
 }
 
+function backupOf(cluster: Cluster): ReplicaHost | undefined {
+  return cluster.replicas.find((r) => r.view?.isPrimary === false && r.view.activated)
+}
+
+/** These machines see each other and the clients, nobody else. */
+function cutOff(cluster: Cluster, island: readonly string[]): void {
+  for (const inside of island) {
+    for (const outside of cluster.names) {
+      if (island.includes(outside)) continue
+      cluster.network.block(inside, outside)
+      cluster.network.block(outside, inside)
+    }
+  }
+}
+
 function moveAway(cluster: Cluster): void {
   const { replicas, oracle, plan } = cluster
   const members = oracle.registers.newest?.members ?? []
@@ -70,7 +86,7 @@ export const STORIES: readonly Story[] = [
     primary.retired = true
     primary.crash()
   }),
-  at('backup-crashes', (c, n) => n.crash(c.replicas.find((r) => r.view?.isPrimary === false && r.view.activated))),
+  at('backup-crashes', (c, n) => n.crash(backupOf(c))),
   at('leader-crashes', (c, n) => n.crash(c.leader)),
   at('primary-and-leader-crash', (c, n) => {
     n.crash(c.primary)
@@ -83,7 +99,7 @@ export const STORIES: readonly Story[] = [
     for (const host of c.replicas) n.crash(host)
   }),
   at('primary-pauses', (c) => c.primary?.pause(3_000)),
-  at('backup-pauses', (c) => c.replicas.find((r) => r.view?.isPrimary === false && r.view.activated)?.pause(3_000)),
+  at('backup-pauses', (c) => backupOf(c)?.pause(3_000)),
   at('leader-pauses', (c) => c.leader?.pause(3_000)),
   at('primary-is-cut-off', (_c, n) => n.inject('isolatePrimary')),
   at('leader-is-cut-off', (_c, n) => n.inject('isolateLeader')),
@@ -92,7 +108,7 @@ export const STORIES: readonly Story[] = [
   ...leaderDies,
   // A backup keeps a lease and cannot be told of the next epoch; the leader dies and its successor must wait for that lease.
   at('leaseholder-cut-off-while-leaders-change', (c, n) => {
-    const backup = c.replicas.find((r) => r.view?.isPrimary === false && r.view.activated)
+    const backup = backupOf(c)
     if (backup === undefined) return
     for (const name of c.names) {
       if (name === backup.id) continue
@@ -104,7 +120,7 @@ export const STORIES: readonly Story[] = [
   }),
   // A disk is lost and its machine returns under its old name: it is a stranger, not a member that lags.
   at('wiped-store-returns', (c) => {
-    const backup = c.replicas.find((r) => r.view?.isPrimary === false && r.view.activated)
+    const backup = backupOf(c)
     backup?.wipe()
     c.kernel.after(300, () => backup?.start())
   }),
@@ -135,7 +151,7 @@ export const STORIES: readonly Story[] = [
   at(
     'absent-for-a-long-time',
     (c) => {
-      const backup = c.replicas.find((r) => r.view?.isPrimary === false && r.view.activated)
+      const backup = backupOf(c)
       backup?.crash()
       c.kernel.after(5_000, () => backup?.start())
     },
@@ -166,6 +182,103 @@ export const STORIES: readonly Story[] = [
       c.kernel.at(START_MS, () => (c.network.slowness = 12))
     },
     { fifo: false, acrossRestarts: true, spares: 2 },
+  ),
+  // The old leader sees only one member any more, and nobody tells it that it leads no longer (its own clock would, much later).
+  at(
+    'leaseholder-served-by-a-deposed-leader',
+    (c) => {
+      const { leader } = c
+      const backup = backupOf(c)
+      if (leader === undefined || backup === undefined) return
+      cutOff(c, [leader.id, backup.id])
+      c.kernel.after(4_500, () => c.network.healAll())
+    },
+    { election: { heartbeatMs: 100, stepDownMs: 6_000, timeoutMs: 700 } },
+  ),
+  // A new leader is elected within a lease, and an operator at once wants a change that the leaseholder cannot hear of.
+  at(
+    'leaseholder-cut-off-while-an-operator-moves-on',
+    (c) => {
+      const { leader } = c
+      const backup = backupOf(c)
+      if (leader === undefined || backup === undefined) return
+      cutOff(c, [backup.id])
+      leader.crash()
+      const others = c.replicas.filter((r) => r.id !== backup.id).slice(0, c.plan.wanted)
+      for (let i = 0; i < 10; i++) c.kernel.after(100 + 60 * i, () => c.requestReconfiguration(others))
+      c.kernel.after(2_500, () => leader.start())
+      c.kernel.after(3_000, () => c.network.healAll())
+    },
+    { election: { heartbeatMs: 30, stepDownMs: 150, timeoutMs: 150 }, latencyMs: 0.4, diskMs: 0.3 },
+  ),
+  // A member is given up; while its successor epoch is being chosen, very slowly, it comes back and asks for a lease.
+  story('leaseholder-returns-while-the-activation-hangs', (c) => {
+    const hang = (hanging: boolean): void => {
+      for (const config of c.configs) {
+        if (hanging) config.disk.hanging = true
+        else config.disk.release()
+      }
+    }
+    let done = false
+    c.onEvent = (_node, name, fields) => {
+      if (done || name !== 'attemptStep' || fields['step'] !== 'activate' || c.kernel.now < START_MS) return
+      done = true
+      hang(true)
+      c.kernel.after(5, () => c.network.healAll())
+      c.kernel.after(550, () => hang(false))
+    }
+    c.kernel.at(START_MS, () => {
+      const backup = backupOf(c)
+      if (backup !== undefined) cutOff(c, [backup.id])
+    })
+  }),
+  // Two members enter an epoch whose leader dies; they see only each other and the clients, while the rest goes on without them.
+  story(
+    'island-in-an-epoch-that-never-ran',
+    (c) => {
+      let done = false
+      c.onEvent = (node, name, fields) => {
+        if (done || name !== 'attemptStep' || fields['step'] !== 'relinquish' || c.kernel.now < START_MS) return
+        done = true
+        const members = c.oracle.registers.newest?.members ?? []
+        const island = c.replicas
+          .filter((r) => r.store.meta.epoch === fields['epoch'] && members.includes(r.id))
+          .slice(0, 2)
+        c.kernel.after(0, () => {
+          c.configs.find((h) => h.id === node)?.crash()
+          cutOff(
+            c,
+            island.map((r) => r.id),
+          )
+        })
+        c.kernel.after(1_000, () => c.configs.find((h) => h.id === node)?.start())
+        c.kernel.after(5_000, () => c.network.healAll())
+      }
+      c.kernel.at(START_MS, () => c.requestReconfiguration(c.replicas.slice(0, 2)))
+    },
+    { params: { ...DEFAULT_PARAMS, minReplicas: 1 }, spares: 0 },
+  ),
+  // A disk is put back from an old copy, under its old storeId, and then it is the only one that answers.
+  story(
+    'store-restored-from-an-old-copy',
+    (c) => {
+      const backup = backupOf
+      c.kernel.at(2_000, () => {
+        const chosen = backup(c)
+        const image = chosen?.store.save()
+        if (chosen === undefined || image === undefined) return
+        c.kernel.at(2_200, () => c.primary?.pause(1_600))
+        c.kernel.at(5_500, () => {
+          for (const replica of c.replicas) replica.crash()
+          chosen.store.restore(image)
+          chosen.start()
+        })
+        c.kernel.at(8_000, () => {
+          for (const replica of c.replicas) replica.start()
+        })
+      })
+    },
+    { params: { ...DEFAULT_PARAMS, minReplicas: 1 }, spares: 0, healMs: 10_000 },
   ),
   onceThat(
     'primary-dies-with-operations-in-flight',
