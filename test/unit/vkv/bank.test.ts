@@ -10,7 +10,7 @@ import {
   QUERY_GET_MANY,
   type CrashPoint,
 } from '@coppice/vkv/core'
-import { MemoryClerk, World } from './memory-clerk.js'
+import { type MemoryClerk, World } from './memory-clerk.js'
 import { bytes, text } from './machine-help.js'
 
 const ACCOUNTS = ['alice', 'bob', 'carol', 'dave']

@@ -1,7 +1,7 @@
 // Lock clients over a machine in memory: exclusion, the signal's promise, queues, fences.
 import { expect, test } from 'vitest'
 import { acquireLock, withLock, type HeldLock } from '@coppice/vkv/core'
-import { MemoryClerk, World } from './memory-clerk.js'
+import { type MemoryClerk, World } from './memory-clerk.js'
 
 const failed = <T>(promise: Promise<T>) =>
   promise.then(

@@ -7,7 +7,6 @@ import type { StateCapture, StateLoader, StateMachine } from '@coppice/replica'
 export const addOp = (key: number, delta = 1): Uint8Array => Uint8Array.of(key, delta)
 export const readOp = (key: number): Uint8Array => Uint8Array.of(key)
 /** An operation that fails validation. */
-export const badOp = (): Uint8Array => Uint8Array.of(255)
 /** An operation whose reply is too large to be stored. */
 export const bigReplyOp = (key: number): Uint8Array => Uint8Array.of(key, 1, 1)
 
