@@ -18,6 +18,7 @@ import {
 } from '@coppice/vkv/core'
 import { nodeBytes } from '@coppice/runtime'
 import { bytes, DrivenMachine, text } from './machine-help.js'
+import { seeded } from './memory-clerk.js'
 
 interface Command {
   kind: 'put' | 'delete' | 'condPut' | 'putIf' | 'lock' | 'unlock'
@@ -250,6 +251,49 @@ test('load_cutOrForeignState_refused', () => {
   const foreign = piece.slice()
   foreign[1] = 9
   expect(() => load(foreign)).toThrow(/format 9/)
+})
+
+test('range_awkwardKeys_orderedThroughInsertsAndDeletes', () => {
+  // Few different bytes, zeros among them, many common prefixes and keys that are prefixes of others: what a search by a few bytes gets wrong.
+  for (const [seed, tail] of [
+    [1, 12],
+    [2, 3],
+    [3, 40],
+  ] as const) {
+    const random = seeded(seed)
+    const m = new DrivenMachine()
+    const present = new Map<string, Uint8Array>()
+    const list = (): string[] => {
+      const listed: string[] = []
+      let after = bytes('')
+      for (let more = true; more;) {
+        const page = decodeRangeReply(m.read(encodeRange({ table: 0, prefix: bytes(''), after, limit: 500 })).reply)
+        for (const e of page.entries) listed.push(Buffer.from(e.key).toString('hex'))
+        more = page.more
+        after = page.entries.at(-1)?.key ?? after
+      }
+      return listed
+    }
+    for (let round = 0; round < 6; round++) {
+      for (let i = 0; i < 2_000; i++) {
+        const key = new Uint8Array(1 + Math.floor(random() * tail)).map(
+          () => [0, 1, 97, 255][Math.floor(random() * 4)]!,
+        )
+        const name = Buffer.from(key).toString('hex')
+        if (random() < (round % 2 === 0 ? 0.8 : 0.2)) {
+          present.set(name, key)
+          m.apply(encodePut(key, bytes('v')))
+        } else {
+          const victim = present.has(name) ? name : [...present.keys()][0]
+          if (victim === undefined) continue
+          m.apply(encodeDelete(present.get(victim)!))
+          present.delete(victim)
+        }
+      }
+      expect(list()).toEqual([...present.values()].sort(Buffer.compare).map((k) => Buffer.from(k).toString('hex')))
+      expect(m.machine.counts.keys).toBe(present.size)
+    }
+  }
 })
 
 test('table_manyKeys_insertedUpdatedDeleted', () => {

@@ -2,7 +2,7 @@
 // next one that finds the expired lock finishes or undoes the transfer; no money is made or lost.
 import { CoppiceError, type Index } from '@coppice/protocol'
 import type { ClerkLike } from '@coppice/clerk/core'
-import { compareBytes } from '../core/key-order.js'
+import { compareBytes } from '../core/compare-bytes.js'
 import { encodeGetMany } from '../core/queries.js'
 import { decodeManyReply } from '../core/replies.js'
 import {

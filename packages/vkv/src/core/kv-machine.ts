@@ -24,7 +24,7 @@ import {
 } from './operations.js'
 import { QUERY_GET, QUERY_GET_MANY, QUERY_RANGE, queryProblem, RANGE_KEYS_ONLY, TABLE_KEYS } from './queries.js'
 import { WRITE_FENCED, WRITE_MISMATCH, WRITE_OK } from './replies.js'
-import { compareBytes } from './key-order.js'
+import { compareBytes } from './compare-bytes.js'
 import { Table } from './table.js'
 
 export class KvMachine implements StateMachine {

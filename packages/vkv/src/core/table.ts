@@ -2,7 +2,8 @@
 // key is surely missing, and tells a running capture about a record before it changes.
 import type { BytesPort, Index, Writer } from '@coppice/protocol'
 import { HashIndex, hashKey, shardOf, SHARDS } from './hash-index.js'
-import { compareBytes, KeyOrder } from './key-order.js'
+import { compareBytes } from './compare-bytes.js'
+import { KeyOrder } from './key-order.js'
 import { copyRange, RECORD_HEADER, Slab } from './slab.js'
 
 /** Hears of every record that is about to be changed or removed. */
