@@ -24,6 +24,8 @@ export function shardOf(hash: number): number {
   return hash >>> (32 - SHARD_BITS)
 }
 
+const NONE: readonly number[] = []
+
 interface Shard {
   /** Pairs (hash, handle); handle 0: free cell. Length is a power of two. */
   cells: Uint32Array
@@ -91,10 +93,10 @@ export class HashIndex {
   }
 
   /** Handles of one shard, in no order. */
-  handlesOf(shard: number): number[] {
+  handlesOf(shard: number): readonly number[] {
     const cells = this.#shards[shard]?.cells
+    if (cells === undefined) return NONE
     const handles: number[] = []
-    if (cells === undefined) return handles
     for (let at = 1; at < cells.length; at += 2) if (cells[at] !== 0) handles.push(cells[at]!)
     return handles
   }
