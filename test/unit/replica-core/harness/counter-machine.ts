@@ -6,7 +6,6 @@ import type { StateCapture, StateLoader, StateMachine } from '@coppice/replica'
 
 export const addOp = (key: number, delta = 1): Uint8Array => Uint8Array.of(key, delta)
 export const readOp = (key: number): Uint8Array => Uint8Array.of(key)
-/** An operation that fails validation. */
 /** An operation whose reply is too large to be stored. */
 export const bigReplyOp = (key: number): Uint8Array => Uint8Array.of(key, 1, 1)
 
@@ -14,6 +13,8 @@ export class CounterMachine implements StateMachine {
   readonly digest = 'counter-1'
   readonly counters = new Map<number, { value: number; version: Index }>()
   applied = 0
+  /** Bytes that every answer to a query carries besides. */
+  padding = 0
 
   validateOperation(_: Uint8Array, start: number, end: number): string | undefined {
     return end - start < 2 ? 'an operation has a key and a delta' : undefined
@@ -32,6 +33,7 @@ export class CounterMachine implements StateMachine {
   read(b: Uint8Array, start: number, _end: number, out: Writer): Index {
     const c = this.counters.get(b[start]!)
     out.u32(c?.value ?? 0)
+    if (this.padding > 0) out.raw(new Uint8Array(this.padding))
     return c?.version ?? 0
   }
   getState(): StateCapture {
