@@ -95,7 +95,7 @@ test('unknownOperation_isRefusedByName', async () => {
 test('keyOverLimit_isUsageError', async () => {
   const ran = await coppice('kv', 'put', 'k'.repeat(1_025), 'value')
   expect(ran).toMatchObject({ code: 2, out: '' })
-  expect(ran.err).toMatch(/key of 1025 bytes is above the limit of 1024/i)
+  expect(ran.err).toMatch(/has 1025 bytes, above the limit of 1024/)
   await expect(db.kv.put('k'.repeat(1_024), 'fits')).resolves.toMatchObject({ value: 'fits' })
 })
 
@@ -163,8 +163,8 @@ const replicaArgs = (id: string, listen: string, data: string, of = cluster): st
 test('takenPort_isNamed', async () => {
   const { address } = cluster.replicas[0]!
   const { code, words } = await refusedStart(replicaArgs('r9', address, join(cluster.dir, 'r9')))
-  expect({ code, words }).toEqual({ code: 1, words: expect.stringContaining(address) })
-  expect(words).toMatch(/in use|taken/)
+  const [host, port] = address.split(':')
+  expect({ code, words }).toEqual({ code: 1, words: expect.stringContaining(`port ${port} of ${host} is taken`) })
 })
 
 test('dataDirInUse_isNamedWithItsHolder', async () => {
@@ -186,8 +186,7 @@ test('dataDirOfAnotherCluster_isNamed', async () => {
   const { code, words } = await inDirOf(async (other) =>
     refusedStart(replicaArgs('r1', await freeAddress(), other.replicas[0]!.dataDir)),
   )
-  expect(code).toBe(1)
-  expect(words).toMatch(/cluster/)
+  expect({ code, words }).toEqual({ code: 1, words: expect.stringMatching(/data directory .* cluster/) })
 })
 
 /** With a second, small cluster whose only replica was stopped in order. */
@@ -209,7 +208,7 @@ test('flippedByteInTheLog_isReported_andTheOthersGoOn', async () => {
   expect(flip(backup.dataDir, mark)).toBeGreaterThan(0)
   const { code, words } = await backup.runToEnd()
   expect(code).toBe(1)
-  expect(words).toMatch(/corrupt|checksum/i)
+  expect(words).toMatch(/log record \d+ is damaged/)
   expect(words).toContain(backup.dataDir)
   // It is replaced by the spare, and what it held is still there.
   await until('group without it', async () => !(await cluster.view()).state.members.includes(backup.id))

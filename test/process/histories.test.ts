@@ -77,9 +77,9 @@ const troubles: Readonly<Record<string, Trouble>> = {
 }
 const names = Object.keys(troubles)
 
-test.each(Array.from({ length: RUNS }, (_, run) => ({ run, trouble: names[run % names.length]! })))(
-  'history $run, $trouble, isLinearizable',
-  async ({ run, trouble }) => {
+test.each(Array.from({ length: RUNS }, (_, run) => [names[run % names.length]!, run + 1] as const))(
+  '%s_history%i_isLinearizable',
+  async (trouble, run) => {
     await cluster.whole()
     const keys = Array.from({ length: 4 }, (_, i) => `history-${run}/${i}`)
     const recorder = new Recorder()

@@ -16,6 +16,7 @@ export class PinnedReader {
   private readonly waiting = new Map<number, (answer: PinnedAnswer) => void>()
   private link: ClientLink<ClientToReplica, ReplicaToClient> | undefined
   private opened: Promise<boolean> = Promise.resolve(false)
+  private giveUp: () => void = () => undefined
   private nextReadId = 1
 
   constructor(address: string) {
@@ -48,6 +49,7 @@ export class PinnedReader {
     this.link = link
     this.opened = new Promise((resolve) => {
       link.onOpen = () => resolve(true)
+      this.giveUp = () => resolve(false)
       link.onClose = (reason) => {
         resolve(false)
         if (this.link === link) this.gone(reason)
@@ -81,6 +83,7 @@ export class PinnedReader {
 
   private gone(reason: string): void {
     this.link = undefined
+    this.giveUp()
     for (const readId of [...this.waiting.keys()]) this.settle(readId, { kind: 'none', reason })
   }
 }
