@@ -3,6 +3,7 @@
 import {
   assert,
   DecodeError,
+  MAX_MESSAGE_BYTES,
   MAX_STORED_REPLY_BYTES,
   Reader,
   RECORD_HEADER_BYTES,
@@ -109,9 +110,17 @@ export class Applier {
         const head = out.grow(5)
         this.#machine.apply(index + (id - first), elapsedMs, buffer, at + 4, at + 4 + n, out)
         const length = out.length - head - 5
-        out.buffer[head] = REPLY_OK
-        writeU32(out.buffer, head + 1, length)
-        if (length > MAX_STORED_REPLY_BYTES) tooLarge = true
+        if (length > MAX_STORED_REPLY_BYTES && out.length > MAX_MESSAGE_BYTES) {
+          // It would not be stored anyway. A run of small operations must not make more replies than memory holds, for then it would
+          // stop every replica that applies it.
+          out.length = head + 5
+          out.buffer[head] = REPLY_FORGOTTEN
+          writeU32(out.buffer, head + 1, 0)
+        } else {
+          out.buffer[head] = REPLY_OK
+          writeU32(out.buffer, head + 1, length)
+          if (length > MAX_STORED_REPLY_BYTES) tooLarge = true
+        }
       }
       at += 4 + n
     }

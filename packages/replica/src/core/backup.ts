@@ -1,5 +1,5 @@
 // The backup's side of replication (PROTOCOL 5 R1, R2; 4 C1): append and apply in order, make durable, acknowledge what is durable.
-import { DecodeError, MAX_OUT_OF_ORDER_BYTES, openRecord } from '@coppice/protocol'
+import { DecodeError, FRAGMENT_BYTES, MAX_OUT_OF_ORDER_BYTES, openRecord } from '@coppice/protocol'
 import type { AppendMessage, CommitMessage, Index, NodeId, RecordHeader, Sender } from '@coppice/protocol'
 import type { Shared } from './shared.js'
 
@@ -68,6 +68,8 @@ export class Backup {
     } else if (header.firstIndex >= s.log.nextIndex) {
       this.#keep(header, m)
       if (s.activated) this.#drain()
+      // A large one is long on its way to the disk: that it is here is said at once, lest it be sent again.
+      if (m.record.length > FRAGMENT_BYTES) this.#ackDue = true
     } else {
       // Records are never split, so half a record in the log means that two logs were mixed.
       s.event('dataLossSuspected', {

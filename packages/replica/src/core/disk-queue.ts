@@ -9,6 +9,9 @@ interface PendingWrite {
   /** The log is durable below this once the write is; -1: says nothing about the log. */
   readonly durableTo: Index
   readonly meta: ReplicaMeta | undefined
+  /** Bytes in it, and bytes that the disk still had to take when it was begun, itself included. */
+  readonly own: number
+  readonly bytes: number
   readonly callbacks: (() => void)[]
 }
 
@@ -20,6 +23,7 @@ export class DiskQueue {
   readonly #effects: ReplicaEffect[]
   readonly #pending: PendingWrite[] = []
   #nextToken = 1
+  #bytes = 0
 
   constructor(effects: ReplicaEffect[], durableIndex: Index, meta: ReplicaMeta) {
     this.#effects = effects
@@ -31,8 +35,14 @@ export class DiskQueue {
   write(now: Millis, writes: readonly DiskWrite[], durableTo: Index, then?: () => void): void {
     const token = this.#nextToken++
     let meta: ReplicaMeta | undefined
-    for (const w of writes) if (w.kind === 'meta') meta = w.meta
-    this.#pending.push({ token, begunAt: now, durableTo, meta, callbacks: then === undefined ? [] : [then] })
+    let own = 0
+    for (const w of writes) {
+      if (w.kind === 'meta') meta = w.meta
+      else if (w.kind === 'record' || w.kind === 'snapshotChunk') own += w.bytes.length
+    }
+    this.#bytes += own
+    const callbacks = then === undefined ? [] : [then]
+    this.#pending.push({ token, begunAt: now, durableTo, meta, own, bytes: this.#bytes, callbacks })
     this.#effects.push({ kind: 'write', token, writes })
   }
 
@@ -49,6 +59,7 @@ export class DiskQueue {
       first !== undefined && first.token === token,
       'writes become durable in the order in which they were begun (R2)',
     )
+    this.#bytes -= first.own
     if (first.durableTo > this.durableIndex) this.durableIndex = first.durableTo
     if (first.meta !== undefined) this.durableMeta = first.meta
     for (const run of first.callbacks) run()
@@ -61,6 +72,11 @@ export class DiskQueue {
   /** When the oldest write that is not durable was begun; Infinity: there is none. */
   get oldestBegunAt(): Millis {
     return this.#pending[0]?.begunAt ?? Infinity
+  }
+
+  /** Bytes the disk was given up to and including that write, and had not taken when it was begun. */
+  get oldestBytes(): number {
+    return this.#pending[0]?.bytes ?? 0
   }
 
   /** The process was stopped for so long: the disk cannot be blamed for that time. */

@@ -51,10 +51,17 @@ export class Fetch {
   readonly #s: Shared
   #goal: Goal | undefined
   #source = 0
+  /** Of the newest question; a repetition to the same source keeps it, so that the source knows it for one. */
   #token = 0
+  /** Of the first question for what is wanted now: the answer of any source asked since is as good. */
+  #firstToken = 0
+  /** The source said that its answer is under way. */
+  #onItsWay = false
   #retryAt: Millis = Infinity
   #refusals = 0
   #silences = 0
+  /** Whom the newest question went to. */
+  #asked: NodeId | '' = ''
   #incoming: Incoming | undefined
 
   constructor(shared: Shared) {
@@ -78,13 +85,14 @@ export class Fetch {
   stop(): void {
     this.#dropIncoming()
     this.#goal = undefined
-    this.#token++
+    this.#firstToken = ++this.#token
     this.#retryAt = Infinity
   }
 
   onLogChunk(from: Sender, m: LogChunkMessage): void {
     const s = this.#s
     const goal = this.#answered(from, m.token)
+    // A large record may take longer than any pause between two questions, so a late answer is as welcome as a quick one.
     if (goal === undefined || goal.what !== 'log' || m.from !== s.log.nextIndex) return
     let records: { header: RecordHeader; bytes: Uint8Array }[]
     try {
@@ -148,7 +156,13 @@ export class Fetch {
   }
 
   onRefused(from: Sender, m: Refused): void {
-    if (this.#answered(from, m.token) === undefined) return
+    const goal = this.#goal
+    if (goal === undefined || m.token !== this.#token || from.id !== this.#sourceId(goal)) return
+    this.#silences = 0
+    if (m.reason === 'onItsWay') {
+      this.#onItsWay = true
+      return
+    }
     // The source has a newer snapshot by now: begin again with that.
     if (m.reason === 'noSnapshot') this.#dropIncoming()
     this.#nextSource(m.reason)
@@ -160,11 +174,16 @@ export class Fetch {
 
   tick(): void {
     if (this.#goal === undefined || this.#s.now < this.#retryAt) return
+    if (this.#onItsWay) return this.#askAgain()
     this.#silences++
     // Half a snapshot is worth waiting for, but not for ever.
-    if (this.#incoming !== undefined && this.#silences > MAX_SILENCES) this.#dropIncoming()
+    if (this.#incoming !== undefined && this.#silences > MAX_SILENCES) {
+      this.#dropIncoming()
+      this.#source++
+      return this.#ask()
+    }
     if (this.#incoming === undefined) this.#source++
-    this.#ask()
+    this.#askAgain()
   }
 
   #dropIncoming(): void {
@@ -174,7 +193,8 @@ export class Fetch {
 
   #answered(from: Sender, token: number): Goal | undefined {
     const goal = this.#goal
-    if (goal === undefined || token !== this.#token || from.id !== this.#sourceId(goal)) return undefined
+    if (goal === undefined || token < this.#firstToken || token > this.#token) return undefined
+    if (!goal.sources.includes(from.id)) return undefined
     this.#silences = 0
     return goal
   }
@@ -184,11 +204,24 @@ export class Fetch {
   }
 
   #ask(): void {
+    this.#firstToken = ++this.#token
+    this.#put()
+  }
+
+  /** The same question, to the same source or to another. */
+  #askAgain(): void {
+    if (this.#asked !== this.#sourceId(this.#goal!)) this.#token++
+    this.#put()
+  }
+
+  #put(): void {
     const s = this.#s
     const goal = this.#goal!
     const to = this.#sourceId(goal)
     const { group } = s.meta
-    const token = ++this.#token
+    const token = this.#token
+    this.#asked = to
+    this.#onItsWay = false
     this.#retryAt = s.now + RETRY_MS
     if (goal.what === 'log') {
       const from = s.log.nextIndex
@@ -205,7 +238,7 @@ export class Fetch {
   #goOn(goal: Goal): void {
     if (this.#s.disk.outstanding <= MAX_WRITES) return this.#ask()
     this.#retryAt = Infinity
-    this.#token++
+    this.#firstToken = ++this.#token
     this.#s.disk.whenDurable(() => {
       if (this.#goal === goal) this.#ask()
     })

@@ -58,7 +58,7 @@ export class Install {
       return this.#answer(from, m, `state machine digest is ${s.machine.digest}, not ${m.digest}`)
     const same = this.#attempt?.message.epoch === m.epoch && this.#attempt.message.checkpointId === m.checkpointId
     if (!same) this.#begin(m)
-    if (s.reloading) return
+    // It is about to rebuild its state, and says so: until then it cannot say anything.
     if (s.meta.epoch === m.epoch) return s.disk.whenDurable(() => this.#ack(from, m))
     const failure = this.#attempt!.failure
     if (failure !== '') return this.#answer(from, m, failure)

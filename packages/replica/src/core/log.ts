@@ -79,6 +79,8 @@ export interface TailRecord {
   readonly bytes: Uint8Array
   /** When it was closed: for the report of an operation that does not commit. */
   closedAt: Millis
+  /** Bytes uncommitted before it then. */
+  readonly bytesBefore: number
 }
 
 /** The primary's records that are not committed yet: all that any member can lack (R3), bounded by R4. */
@@ -105,6 +107,15 @@ export class Tail {
 
   get oldest(): TailRecord | undefined {
     return this.#records[this.#head]
+  }
+
+  /** Bytes of the records from `index` on. */
+  bytesFrom(index: Index): number {
+    let bytes = 0
+    for (let i = this.#records.length - 1; i >= this.#head && this.#records[i]!.end > index; i--) {
+      bytes += this.#records[i]!.bytes.length
+    }
+    return bytes
   }
 
   /** Records from `index` on, oldest first. */

@@ -9,6 +9,7 @@ import {
   readU32,
 } from '@coppice/protocol'
 import type {
+  ClerkId,
   ConnectionId,
   Index,
   Millis,
@@ -108,8 +109,7 @@ export class Primary {
       const segment = s.applier.skip(session, index, this.#open.elapsedMs, knownTo, newTo - 1, m.firstIncomplete)
       this.#open.skip(m.clerkId, knownTo, newTo - 1, m.firstIncomplete)
       s.log.nextIndex = index + 1
-      if (segment !== undefined)
-        this.#pending.add(index, connection, storedReplies(s, session.clerkId, segment, segment.bytes))
+      if (segment !== undefined) this.#answerNew(connection, session.clerkId, segment, segment.bytes)
     }
     if (newTo <= m.to) s.reply(connection, refusedMessage(s, 'skip', m.clerkId, newTo, m.to + 1 - newTo, 'window'))
   }
@@ -228,8 +228,12 @@ export class Primary {
     const segment = s.applier.requests(session, index, elapsedMs, first, count, firstIncomplete, buffer, start)
     this.#open.requests(m.clerkId, first, firstIncomplete, count, buffer, start, end)
     s.log.nextIndex = index + count
-    if (segment === undefined) return
-    this.#pending.add(index + count - 1, connection, storedReplies(s, m.clerkId, segment, s.applier.fullReplies))
+    if (segment !== undefined) this.#answerNew(connection, m.clerkId, segment, s.applier.fullReplies)
+  }
+
+  #answerNew(connection: ConnectionId, clerkId: ClerkId, segment: Segment, bytes: Uint8Array): void {
+    for (const { lastIndex, message } of storedReplies(this.#s, clerkId, segment, bytes))
+      this.#pending.add(lastIndex, connection, message)
   }
 
   /** The clerk learns why, skips the id, and sends the rest again. */
@@ -249,8 +253,8 @@ export class Primary {
       const end = Math.min(to, segment.first + segment.count)
       if (first >= end) continue
       const part = partOf(segment, first, end)
-      const last = part.index + part.step * (part.count - 1)
-      this.#pending.addDuplicate(last, connection, storedReplies(this.#s, session.clerkId, part, part.bytes))
+      for (const { lastIndex, message } of storedReplies(this.#s, session.clerkId, part, part.bytes))
+        this.#pending.addDuplicate(lastIndex, connection, message)
     }
   }
 

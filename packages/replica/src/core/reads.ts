@@ -1,7 +1,15 @@
 // Reads at any replica (PROTOCOL 4). In one step: the lease is checked by a clock read after the request arrived, the answer is
 // taken from the local state with everything accepted, and dep = 1 + version; it leaves when commitIndex ≥ dep in the same epoch.
 // Without a lease the right to answer comes from a ping round, else from a barrier in the log.
-import { MAX_WAITING_READ_BYTES, MAX_WAITING_READS, Writer, readU32, writeU32 } from '@coppice/protocol'
+import {
+  MAX_MESSAGE_BYTES,
+  MAX_PAGE_BYTES,
+  MAX_WAITING_READ_BYTES,
+  MAX_WAITING_READS,
+  Writer,
+  readU32,
+  writeU32,
+} from '@coppice/protocol'
 import type { ConnectionId, Epoch, Index, Millis, ReadsMessage, RefusalReason } from '@coppice/protocol'
 import type { Lease } from './lease.js'
 import { Ping } from './ping.js'
@@ -15,17 +23,20 @@ interface Asked {
   readonly connection: ConnectionId
   readonly message: ReadsMessage
 }
-/** Answers that wait for their commit. */
-interface Waiting {
+/** Answers of some reads of one frame. */
+interface Answers {
   readonly connection: ConnectionId
   readonly firstReadId: number
   readonly count: number
   readonly epoch: Epoch
-  readonly dep: Index
   readonly minIndex: Index
   readonly ageMs: Millis
-  readonly deadline: Millis
   readonly answers: Uint8Array
+}
+/** Answers that wait for their commit. */
+interface Waiting extends Answers {
+  readonly dep: Index
+  readonly deadline: Millis
   /** Offsets of the answers, for a refusal. */
   readonly offsets: readonly number[]
 }
@@ -62,7 +73,7 @@ export class Reads {
     // Sealed without a lease: the epoch ends, and only the next can show who is current.
     if (s.activated && s.sealed) return this.#refuse(connection, m, 'retry')
     if (!s.activated || !this.#stillChosen()) return this.#refuse(connection, m, 'moved')
-    if (this.#full(m)) return this.#refuse(connection, m, 'overloaded')
+    if (this.#full(m.count)) return this.#refuse(connection, m, 'overloaded')
     const { buffer, start, end } = m.ops
     const ops = { buffer: buffer.slice(start, end), start: 0, end: end - start }
     this.#waitingReads += m.count
@@ -77,9 +88,11 @@ export class Reads {
     const waiting = this.#waiting
     let kept = 0
     for (const w of waiting) {
-      if (commitIndex >= w.dep)
+      if (commitIndex < w.dep) waiting[kept++] = w
+      else {
+        this.#forget(w)
         this.#send(w) // (c) commitIndex ≥ dep
-      else waiting[kept++] = w
+      }
     }
     waiting.length = kept
   }
@@ -139,16 +152,37 @@ export class Reads {
   /** (b): answers from the local state, each with dep = 1 + version; what is committed leaves now, the rest when it is. */
   #answer(connection: ConnectionId, m: ReadsMessage, ageMs: Millis, atLeast: Index = 0): void {
     const s = this.#s
+    const { epoch } = s.meta
+    const { firstReadId } = m
     const ready = this.#ready
     const later = this.#later
     ready.reset()
     later.reset()
-    const offsets: number[] = []
+    let offsets: number[] = []
     let readyCount = 0
     let readyDep = 0
     let laterDep = 0
+    let bytes = 0
+    const sendReady = (): void => {
+      const answers = ready.take()
+      this.#send({ connection, firstReadId, count: readyCount, epoch, minIndex: readyDep, ageMs, answers })
+      ready.reset()
+      readyCount = readyDep = 0
+    }
+    const keepLater = (): void => {
+      const some = { connection, firstReadId, count: offsets.length, epoch, minIndex: laterDep, ageMs, offsets }
+      this.#wait({ ...some, answers: later.take(), dep: laterDep, deadline: s.now + s.params.failMs })
+      later.reset()
+      offsets = []
+      laterDep = 0
+    }
     let at = m.ops.start
     for (let i = 0; i < m.count; i++) {
+      // One frame of small queries may ask for more than memory holds; what is refused comes again.
+      if (bytes > MAX_MESSAGE_BYTES) {
+        s.reply(connection, refusedMessage(s, 'reads', 0, firstReadId + i, m.count - i, 'overloaded'))
+        break
+      }
       const start = at + 4
       at = start + readU32(m.ops.buffer, at)
       const problem = s.machine.validateQuery(m.ops.buffer, start, at)
@@ -160,54 +194,36 @@ export class Reads {
       const version = s.machine.read(m.ops.buffer, start, at, ready)
       writeU32(ready.buffer, head, i)
       writeU32(ready.buffer, head + 4, ready.length - head - 8)
+      bytes += ready.length - head
       const dep = Math.max(1 + version, atLeast) // dep = 1 + version: the entry itself must be committed
       if (s.commitIndex >= dep) {
         readyCount++
         if (dep > readyDep) readyDep = dep
+        // A message stays far below what a connection takes.
+        if (ready.length > MAX_PAGE_BYTES) sendReady()
       } else {
         later.rawRange(ready.buffer, head, ready.length)
         ready.length = head
         offsets.push(i)
         if (dep > laterDep) laterDep = dep
+        if (later.length > MAX_PAGE_BYTES) keepLater()
       }
     }
-    const { firstReadId } = m
-    if (readyCount > 0) {
-      const buffer = ready.take()
-      const replies = { buffer, start: 0, end: buffer.length }
-      const message = {
-        kind: 'readReplies',
-        firstReadId,
-        count: readyCount,
-        epoch: s.meta.epoch,
-        ageMs,
-        replies,
-      } as const
-      s.reply(connection, { ...message, minIndex: readyDep })
-    }
-    if (offsets.length === 0) return
-    // What waits must be able to be committed here: a sealed log is frozen.
-    if (s.sealed || this.#full(m))
-      return this.#refuseSome(connection, m.firstReadId, offsets, s.sealed ? 'retry' : 'overloaded')
-    const deadline = s.now + s.params.failMs
-    const answers = later.take()
-    this.#waitingReads += offsets.length
-    this.#waitingBytes += answers.length
-    const waiting = {
-      connection,
-      firstReadId,
-      count: offsets.length,
-      epoch: s.meta.epoch,
-      dep: laterDep,
-      ageMs,
-      deadline,
-    }
-    this.#waiting.push({ ...waiting, minIndex: laterDep, answers, offsets })
+    if (readyCount > 0) sendReady()
+    if (offsets.length > 0) keepLater()
   }
 
-  #send(w: Waiting): void {
-    this.#forget(w)
-    const { connection, firstReadId, count, epoch, minIndex, ageMs, answers } = w
+  /** What waits must be able to be committed here: a sealed log is frozen. */
+  #wait(w: Waiting): void {
+    if (this.#s.sealed) return this.#refuseSome(w.connection, w.firstReadId, w.offsets, 'retry')
+    if (this.#full(w.count)) return this.#refuseSome(w.connection, w.firstReadId, w.offsets, 'overloaded')
+    this.#waitingReads += w.count
+    this.#waitingBytes += w.answers.length
+    this.#waiting.push(w)
+  }
+
+  #send(a: Answers): void {
+    const { connection, firstReadId, count, epoch, minIndex, ageMs, answers } = a
     const replies = { buffer: answers, start: 0, end: answers.length }
     this.#s.reply(connection, { kind: 'readReplies', firstReadId, count, epoch, minIndex, ageMs, replies })
   }
@@ -222,8 +238,8 @@ export class Reads {
     this.#waitingBytes -= w.answers.length
   }
 
-  #full(m: ReadsMessage): boolean {
-    return this.#waitingReads + m.count > MAX_WAITING_READS || this.#waitingBytes > MAX_WAITING_READ_BYTES
+  #full(more: number): boolean {
+    return this.#waitingReads + more > MAX_WAITING_READS || this.#waitingBytes > MAX_WAITING_READ_BYTES
   }
 
   /** Whether the newest configuration heard of still has the own epoch. */

@@ -1,5 +1,6 @@
 // The primary's side of replication (PROTOCOL 5 R1–R3): closed records go to the own disk and to every backup at once; what is
 // lost is sent again; the commit index is the least durable index over all members.
+import { FRAGMENT_BYTES, SLOWEST_BYTES_PER_MS } from '@coppice/protocol'
 import type { AppendAckMessage, AppendMessage, Index, Millis, NodeId, Sender } from '@coppice/protocol'
 import { Tail } from './log.js'
 import type { TailRecord } from './log.js'
@@ -10,6 +11,10 @@ import type { Shared } from './shared.js'
 const RECORDS_IN_FLIGHT = 2
 /** Without progress of a backup for so long its holes are sent again, ms. */
 const RESEND_AFTER_MS = 200
+/** A link takes so many bytes in a millisecond unless something holds it up; what is on its way is not sent again before that. */
+const RESEND_BYTES_PER_MS = 16 * 1024
+/** Without any progress the pause doubles so often: a slow link must not be filled with copies. */
+const MAX_DOUBLINGS = 3
 /** Bytes sent again at a time to one backup. */
 const RESEND_BYTES = 4 * 1024 * 1024
 /** An idle primary says so every so often, ms. */
@@ -23,6 +28,10 @@ interface Backup {
   next: Index
   holds: readonly (readonly [from: Index, to: Index])[]
   resendAt: Millis
+  /** Resends since its last progress. */
+  resends: number
+  /** When its log or its disk last came nearer to ours, or when there was nothing to come nearer to. */
+  progressAt: Millis
   sentAt: Millis
   sentCommit: Index
 }
@@ -47,7 +56,8 @@ export class Replication {
     this.stop()
     this.#closedTo = s.log.nextIndex
     const backup = (id: NodeId): Backup => {
-      return { id, durable: start, next: start, holds: [], resendAt: Infinity, sentAt: -Infinity, sentCommit: 0 }
+      const rest = { holds: [], resendAt: Infinity, resends: 0, progressAt: s.now, sentAt: -Infinity, sentCommit: 0 }
+      return { id, durable: start, next: start, ...rest }
     }
     this.#backups = s.members.filter((id) => id !== s.options.id).map(backup)
   }
@@ -82,13 +92,14 @@ export class Replication {
     s.log.appended(firstIndex, end, bytes.length, elapsedMs)
     this.#inFlight++
     s.write([{ kind: 'record', firstIndex, entries, bytes }], end, () => this.#inFlight--)
-    const record: TailRecord = { firstIndex, end, bytes, closedAt: s.now }
+    const record: TailRecord = { firstIndex, end, bytes, closedAt: s.now, bytesBefore: this.tail.bytes }
+    for (const b of this.#backups) if (b.durable >= firstIndex) b.progressAt = s.now
     this.tail.push(record)
     this.#closedTo = end
     if (s.sealed) return
     const message = this.#append(record)
     for (const b of this.#backups) {
-      if (b.next >= firstIndex || b.resendAt === Infinity) b.resendAt = s.now + RESEND_AFTER_MS
+      if (b.next >= firstIndex || b.resendAt === Infinity) this.#resendLater(b)
       this.#sendAppend(b, message)
     }
   }
@@ -99,10 +110,17 @@ export class Replication {
     if (!s.leading || s.sealed || m.epoch !== s.meta.epoch || !s.isMember(from)) return
     const b = this.#backups.find((x) => x.id === from.id)
     if (b === undefined) return
-    if (m.nextIndex > b.next || m.durableIndex > b.durable) b.resendAt = s.now + RESEND_AFTER_MS
-    b.next = Math.max(b.next, m.nextIndex)
+    const progress = m.nextIndex > b.next || m.durableIndex > b.durable
     b.durable = Math.max(b.durable, m.durableIndex)
+    // R1: it may end lower than it said before, for a restart takes what only memory held; that is sent again. An ack that is merely
+    // late costs a repetition at the most.
+    b.next = Math.max(m.nextIndex, b.durable)
     b.holds = m.holds
+    if (progress) {
+      b.progressAt = s.now
+      b.resends = 0
+      this.#resendLater(b)
+    }
     this.advanceCommit()
   }
 
@@ -133,13 +151,20 @@ export class Replication {
     }
   }
 
-  /** Members whose disks the oldest uncommitted operation waits for, and since when. */
+  /** Members whose disks the oldest uncommitted operation waits for beyond all patience, and since when it waits. */
   waiting(): { since: Millis; waitingFor: NodeId[] } | undefined {
     const s = this.#s
     const oldest = this.tail.oldest
     if (!s.leading || oldest === undefined) return undefined
-    const waitingFor = this.#backups.filter((b) => b.durable < oldest.end).map((b) => b.id)
-    if (s.disk.durableIndex < oldest.end) waitingFor.push(s.options.id)
+    // Bytes that still travel to a disk at an honest rate are no trouble: what was uncommitted before it, and itself, may take their
+    // time; a member that does not move at all may take the time of this one record only.
+    const { failMs } = s.params
+    const late = s.now - oldest.closedAt > failMs + (oldest.bytesBefore + oldest.bytes.length) / SLOWEST_BYTES_PER_MS
+    const stuckMs = failMs + oldest.bytes.length / SLOWEST_BYTES_PER_MS
+    const waitingFor = this.#backups
+      .filter((b) => b.durable < oldest.end && (late || s.now - Math.max(b.progressAt, oldest.closedAt) > stuckMs))
+      .map((b) => b.id)
+    if (late && s.disk.durableIndex < oldest.end) waitingFor.push(s.options.id)
     return { since: oldest.closedAt, waitingFor }
   }
 
@@ -179,6 +204,14 @@ export class Replication {
       bytes += record.bytes.length
       this.#sendAppend(b, this.#append(record))
     }
-    b.resendAt = this.#s.now + RESEND_AFTER_MS
+    b.resends++
+    this.#resendLater(b)
+  }
+
+  /** What it lacks may need as long as its bytes do. */
+  #resendLater(b: Backup): void {
+    const bytes = this.tail.bytesFrom(b.next)
+    const factor = bytes <= FRAGMENT_BYTES ? 1 : 2 ** Math.min(b.resends, MAX_DOUBLINGS)
+    b.resendAt = this.#s.now + (RESEND_AFTER_MS + bytes / RESEND_BYTES_PER_MS) * factor
   }
 }

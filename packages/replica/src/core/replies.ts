@@ -1,5 +1,6 @@
 // The words with which a replica answers clerks.
-import type { ClerkId, RefusalReason, RefusedMessage, RepliesMessage, RequestId } from '@coppice/protocol'
+import { MAX_PAGE_BYTES, readU32 } from '@coppice/protocol'
+import type { ClerkId, Index, RefusalReason, RefusedMessage, RepliesMessage, RequestId } from '@coppice/protocol'
 import type { Segment } from './clerk-session.js'
 import type { Shared } from './shared.js'
 
@@ -33,16 +34,26 @@ function whoLeads(s: Shared): { epoch: number; primary: string } {
   return { epoch: known?.epoch ?? s.meta.epoch, primary: known?.members[0] ?? s.primary }
 }
 
-/** The replies of one run; `bytes` are all of them, in the layout of the message. */
-export function storedReplies(s: Shared, clerkId: ClerkId, segment: Segment, bytes: Uint8Array): RepliesMessage {
-  const last = segment.index + segment.step * (segment.count - 1)
-  return {
-    kind: 'replies',
-    clerkId,
-    firstRequestId: segment.first,
-    count: segment.count,
-    epoch: s.meta.epoch,
-    minIndex: last + 1,
-    replies: { buffer: bytes, start: 0, end: bytes.length },
+/** The replies of one run, in messages that any connection takes; `bytes` are all of them, in the layout of the message. */
+export function* storedReplies(
+  s: Shared,
+  clerkId: ClerkId,
+  segment: Segment,
+  bytes: Uint8Array,
+): Generator<{ readonly lastIndex: Index; readonly message: RepliesMessage }> {
+  const { epoch } = s.meta
+  for (let from = 0, start = 0; from < segment.count;) {
+    let end = start
+    let to = from
+    while (to < segment.count && (to === from || end - start < MAX_PAGE_BYTES)) {
+      end += 5 + readU32(bytes, end + 1)
+      to++
+    }
+    const lastIndex = segment.index + segment.step * (to - 1)
+    const replies = { buffer: bytes, start, end }
+    const run = { clerkId, firstRequestId: segment.first + from, count: to - from, replies }
+    yield { lastIndex, message: { kind: 'replies', ...run, epoch, minIndex: lastIndex + 1 } }
+    from = to
+    start = end
   }
 }

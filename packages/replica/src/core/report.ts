@@ -1,5 +1,6 @@
 // Reports to the config service (PROTOCOL 2, 3 L1): registration, heartbeat and lease request in one, to the leader when it is
 // known, else to all.
+import { SLOWEST_BYTES_PER_MS } from '@coppice/protocol'
 import type { ConfigToReplica, Millis, NodeId, Report } from '@coppice/protocol'
 import type { Lease } from './lease.js'
 import type { Replication } from './replication.js'
@@ -92,14 +93,15 @@ export class Reporter {
     }
   }
 
-  /** An own write, or an uncommitted operation, that is older than T_fail, and who is waited for. */
+  /** An own write, or an uncommitted operation, that is older than T_fail and than its bytes may take, and who is waited for. */
   #trouble(): Report['trouble'] {
     const s = this.#s
     const { failMs } = s.params
     const fsync = s.now - s.disk.oldestBegunAt
-    if (fsync > failMs) return { kind: 'fsync', sinceMs: fsync, waitingFor: [s.options.id] }
+    // Many bytes take their time on an honest disk.
+    if (fsync > failMs + s.disk.oldestBytes / SLOWEST_BYTES_PER_MS) return { kind: 'fsync', sinceMs: fsync, waitingFor: [s.options.id] }
     const waiting = this.#replication.waiting()
-    if (waiting === undefined || s.now - waiting.since <= failMs) return undefined
+    if (waiting === undefined || waiting.waitingFor.length === 0) return undefined
     return { kind: 'uncommitted', sinceMs: s.now - waiting.since, waitingFor: waiting.waitingFor }
   }
 }

@@ -1,6 +1,6 @@
 // The source's side of a transfer (PROTOCOL 5 D6, R6): reads log and snapshot from disk and ships them, one chunk for each question.
 import { CHUNK_BYTES } from '@coppice/protocol'
-import type { Index, NodeId, ReplicaToReplicaControl, Sender } from '@coppice/protocol'
+import type { Index, Millis, NodeId, ReplicaToReplicaControl, Sender } from '@coppice/protocol'
 import type { ReplicaInput } from './io.js'
 import type { Shared } from './shared.js'
 
@@ -13,12 +13,27 @@ interface Question {
   readonly token: number
   readonly limit: Index
 }
+/** What was shipped this way is under way for so long at the least; the same question meanwhile brings no second copy. */
+const SHIPPING_MS = 400
+/** Bytes a link ships in a millisecond, when nothing holds it up. */
+const SHIPPED_BYTES_PER_MS = 16 * 1024
+
+/** The newest question of a peer; a repetition has the same token. */
+interface Asked {
+  readonly token: number
+  /** Until then its answer is taken to be under way; Infinity: it is still being read. */
+  until: Millis
+  repeated: number
+}
 /** Questions under way at the disk; above that they are dropped and asked again. */
 const MAX_QUESTIONS = 64
+const MAX_DOUBLINGS = 4
 
 export class TransferSource {
   readonly #s: Shared
   readonly #questions = new Map<number, Question>()
+  /** By peer: it asks one thing at a time. */
+  readonly #asked = new Map<NodeId, Asked>()
   #token = 0
 
   constructor(shared: Shared) {
@@ -27,6 +42,7 @@ export class TransferSource {
 
   onFetchLog(from: Sender, m: FetchLog): void {
     const s = this.#s
+    if (this.#underWay(from.id, m.token)) return this.#refuse(from.id, m.token, 'onItsWay')
     // A store that is being rebuilt, or that never was in an epoch, is nobody's source.
     if (s.reloading || s.meta.epoch === 0) return this.#refuse(from.id, m.token, 'notServing')
     // D2: uncommitted entries are shipped only as far as they are frozen.
@@ -56,6 +72,7 @@ export class TransferSource {
 
   onFetchSnapshot(from: Sender, m: FetchSnapshot): void {
     if (this.#s.reloading) return this.#refuse(from.id, m.token, 'notServing')
+    if (this.#underWay(from.id, m.token)) return this.#refuse(from.id, m.token, 'onItsWay')
     const token = this.#ask({ peer: from.id, token: m.token, limit: 0 })
     if (token !== 0) this.#s.effects.push({ kind: 'readSnapshot', token, snapshotId: m.snapshotId, chunk: m.chunk })
   }
@@ -66,6 +83,7 @@ export class TransferSource {
     const { from, next, records } = input
     // Cut away meanwhile.
     if (records.length === 0) return this.#refuse(q.peer, q.token, 'compacted')
+    this.#shipped(q, records.length)
     this.#s.send(q.peer, { kind: 'logChunk', token: q.token, from, next, end: next >= q.limit, records })
   }
 
@@ -86,11 +104,29 @@ export class TransferSource {
       chunks,
       totalBytes,
     } as const
+    this.#shipped(q, bytes.length)
     this.#s.send(q.peer, { ...message, crc, bytes })
+  }
+
+  /** A second copy would only delay the first. Whoever asks hears at once that it comes. */
+  #underWay(peer: NodeId, token: number): boolean {
+    const asked = this.#asked.get(peer)
+    return asked?.token === token && this.#s.now < asked.until
+  }
+
+  #shipped(q: Question, bytes: number): void {
+    const asked = this.#asked.get(q.peer)
+    if (asked?.token !== q.token) return
+    // Asked again after all, the link is slower than was thought.
+    const factor = 2 ** Math.min(asked.repeated++, MAX_DOUBLINGS)
+    asked.until = this.#s.now + (SHIPPING_MS + bytes / SHIPPED_BYTES_PER_MS) * factor
   }
 
   #ask(question: Question): number {
     if (this.#questions.size >= MAX_QUESTIONS) return 0
+    const before = this.#asked.get(question.peer)
+    const repeated = before?.token === question.token ? before.repeated : 0
+    this.#asked.set(question.peer, { token: question.token, until: Infinity, repeated })
     this.#questions.set(++this.#token, question)
     return this.#token
   }
@@ -102,6 +138,7 @@ export class TransferSource {
   }
 
   #refuse(to: NodeId, token: number, reason: Reason): void {
+    if (reason !== 'onItsWay') this.#asked.delete(to)
     this.#s.send(to, { kind: 'fetchRefused', group: this.#s.meta.group, token, reason })
   }
 }

@@ -1,0 +1,71 @@
+// What went wrong once in the core, each case by its name and the rule it belongs to.
+import { MAX_MESSAGE_BYTES } from '@coppice/protocol'
+import { describe, expect, it } from 'vitest'
+import { packed } from './harness/clerk.js'
+import { addOp, bigReplyOp, readOp } from './harness/counter-machine.js'
+import { addAll, startCluster } from './harness/setup.js'
+
+describe('replication', () => {
+  // R1: it had acked what it held in memory; the primary believed that for ever, sent nothing again and committed nothing any more.
+  it('backup_that_restarts_within_an_epoch_is_sent_again_what_only_its_memory_held', () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const s = startCluster({ seed })
+      s.c.faults.diskMs = 60
+      for (let i = 0; i < 30; i++) {
+        s.clerk.add([1])
+        s.c.run(5)
+      }
+      s.c.run(60, () => s.c.view('b').nextIndex - s.c.view('b').durableIndex > 5)
+      s.c.crash('b')
+      s.c.faults.diskMs = 0.2
+      s.c.run(20)
+      s.c.start('b')
+      expect(s.c.run(2_000, () => s.clerk.open === 0)).toBe(true)
+      expect(s.c.view('b').meta.epoch).toBe(1)
+    }
+  })
+})
+
+describe('answers', () => {
+  const sizes = (
+    replies: readonly { kind: string; replies?: { start: number; end: number } }[],
+    kind: string,
+  ): number[] => replies.filter((r) => r.kind === kind).map((r) => r.replies!.end - r.replies!.start)
+
+  // A message above the limit closes its connection; asked again, it was as large again.
+  it('reads_of_one_frame_are_answered_in_messages_that_can_be_received', () => {
+    const s = startCluster()
+    addAll(s, [1])
+    const { machine } = s.c.server('a')
+    machine.padding = 200_000
+    s.clerk.replies.length = 0
+    const ops = packed(Array.from({ length: 300 }, () => readOp(1)))
+    const message = { kind: 'reads', firstReadId: 1, minEpoch: 0, minIndex: 0, stale: false, count: 300, ops } as const
+    s.c.client('a', 1, message)
+    s.c.run(300)
+    const answered = s.clerk.replies.filter((r) => r.kind === 'readReplies').map((r) => r.count)
+    const refused = s.clerk.replies.flatMap((r) => (r.kind === 'refused' ? [[r.reason, r.count]] : []))
+    expect(Math.max(...sizes(s.clerk.replies, 'readReplies'))).toBeLessThan(MAX_MESSAGE_BYTES / 2)
+    // What one frame may ask for is bounded; the rest is told to come again.
+    const total = answered.reduce((a, b) => a + b, 0)
+    expect(total * 200_000).toBeLessThan(2 * MAX_MESSAGE_BYTES)
+    expect(refused).toEqual([['overloaded', 300 - total]])
+  })
+
+  it('replies_of_one_frame_leave_in_messages_that_can_be_received', () => {
+    const s = startCluster()
+    s.clerk.replies.length = 0
+    const { clerkId } = s.clerk
+    const ops = packed([...Array.from({ length: 1_000 }, () => bigReplyOp(1)), addOp(1)])
+    const run = { kind: 'requests', clerkId, firstRequestId: 1, firstIncomplete: 1, count: 1_001, ops } as const
+    s.c.client('a', 1, run)
+    s.c.run(300)
+    const counts = s.clerk.replies.flatMap((r) => (r.kind === 'replies' ? [r.count] : []))
+    expect(counts.reduce((a, b) => a + b, 0)).toBe(1_001)
+    expect(Math.max(...sizes(s.clerk.replies, 'replies'))).toBeLessThan(MAX_MESSAGE_BYTES / 2)
+    // Large replies are given as far as memory allows, then only that they were; the same everywhere.
+    const bytes = sizes(s.clerk.replies, 'replies').reduce((a, b) => a + b, 0)
+    expect(bytes).toBeLessThan(MAX_MESSAGE_BYTES + 1_001 * 9 + 70_000)
+    expect(new Set(['a', 'b', 'c'].map((id) => s.c.view(id).stateHash())).size).toBe(1)
+  })
+})
