@@ -209,7 +209,12 @@ export const STORIES: readonly Story[] = [
       c.kernel.after(2_500, () => leader.start())
       c.kernel.after(3_000, () => c.network.healAll())
     },
-    { election: { heartbeatMs: 30, stepDownMs: 150, timeoutMs: 150 }, latencyMs: 0.4, diskMs: 0.3 },
+    {
+      election: { heartbeatMs: 30, stepDownMs: 150, timeoutMs: 150 },
+      params: { ...DEFAULT_PARAMS, leaseMs: 2_000, failMs: 2_000 },
+      latencyMs: 0.4,
+      diskMs: 0.3,
+    },
   ),
   // A member is given up; while its successor epoch is being chosen, very slowly, it comes back and asks for a lease.
   story('leaseholder-returns-while-the-activation-hangs', (c) => {
