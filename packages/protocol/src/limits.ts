@@ -23,6 +23,9 @@ export const BULK_WINDOW_BYTES = 4 * FRAGMENT_BYTES
 /** Bytes of messages one connection may hold back before it is closed as too slow. */
 export const MAX_SEND_QUEUE_BYTES = 256 * MiB
 
+/** Bytes of a large operation that a working link or disk takes in a millisecond at the least: what it may take longer than a small one. */
+export const SLOWEST_BYTES_PER_MS = (4 * MiB) / 1_000
+
 /** Operations a primary keeps in flight (admitted, not yet committed) before it refuses more as overloaded. */
 export const MAX_UNCOMMITTED_OPERATIONS = 65_536
 /** Bytes of the same; an operation larger than this goes alone. */

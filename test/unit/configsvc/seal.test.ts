@@ -43,12 +43,14 @@ function run(
   answers: Record<NodeId, SealReply>,
   reports: readonly Partial<Report>[] = [],
   next: readonly NodeId[] = prev.members,
+  prepareDetector: (detector: Detector) => void = () => undefined,
 ): { result: unknown; lost: NodeId[]; tookMs: number } {
   const detector = new Detector(0, DEFAULT_PARAMS.failMs)
   for (const r of reports) {
     const server = { id: 'r1', storeId: 's', address: 'a:1', ...r.server }
     detector.onReport(0, { epoch: 4, durableIndex: 0, commitIndex: 0, ...r, server } as Report, prev)
   }
+  prepareDetector(detector)
   let now = 0
   const lost: NodeId[] = []
   const env: AttemptEnv = {
@@ -77,6 +79,18 @@ function run(
 }
 
 describe('seal', () => {
+  it('memberThatWasToldToCutItsLog_isNotAccusedOfIt', () => {
+    const reported = [{ server: { id: 'r2', storeId: 's', address: 'a:1' }, durableIndex: 9 }]
+    const answers = { r1: answer(7), r2: answer(7), r3: answer(7) }
+    expect(run(answers, reported).lost).toEqual(['r2'])
+    const told = run(answers, reported, prev.members, (detector) => detector.mayCut(4, 'r2', 7))
+    expect(told.lost).toEqual([])
+    expect(told.result).toMatchObject({ kind: 'sealed', fit: ['r1', 'r2', 'r3'] })
+    // Below where it was told to cut, what it reported still counts, and so does what it was told of another epoch.
+    expect(run({ ...answers, r2: answer(6) }, reported, prev.members, (d) => d.mayCut(4, 'r2', 7)).lost).toEqual(['r2'])
+    expect(run(answers, reported, prev.members, (d) => d.mayCut(3, 'r2', 7)).lost).toEqual(['r2'])
+  })
+
   it('source_hasTheGreatestNext_othersThatEndThereShipToo', () => {
     const { result } = run({ r1: answer(7), r2: answer(9, { base: 3 }), r3: answer(9) })
     expect(result).toMatchObject({

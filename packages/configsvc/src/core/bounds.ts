@@ -2,9 +2,11 @@
 
 /** SEAL, ENTER and RELINQUISH are said again after this long without an answer, ms. */
 export const REPEAT_MS = 50
+/** What the largest record may take to arrive at a target that writes wait for: 32 MiB at 16 MiB/s, ms. */
+export const LARGEST_RECORD_MS = 2_000
 /** `learn` is said again after this long; its answers tell the progress, ms. */
 export const LEARN_REPEAT_MS = 100
-/** A target that group needs (minReplicas) or an operator named may install for this long without visible progress, ms. */
+/** A target that the group cannot do without (minReplicas) may install for this long without visible progress, ms. */
 export const INSTALL_PATIENCE_MS = 30_000
 /** A learner that makes no progress for so long has failed, ms. */
 export const LEARN_PATIENCE_MS = 15_000

@@ -18,6 +18,8 @@ interface Known {
 export class Detector {
   private readonly failMs: number
   private readonly knownById = new Map<NodeId, Known>()
+  /** Where members of an epoch were told that they may cut their logs. */
+  private readonly cuts = new Map<NodeId, { readonly epoch: Epoch; readonly at: Index }>()
   /** Silence is counted from here at the earliest: this leader's election, or the end of its own last stall. */
   private countFrom: Millis
   /** Highest commit index any member reported in `commitEpoch`. */
@@ -119,10 +121,21 @@ export class Detector {
     return k.lostData || (k.behindSince !== undefined && now - k.behindSince >= this.failMs)
   }
 
+  /**
+   * An ENTER that begins at `start` was sent to a member of `epoch`: it may cut its log there at any time from now on, and lacks nothing
+   * by that, for a sealed member of `epoch` has nothing above and never will.
+   */
+  mayCut(epoch: Epoch, id: NodeId, start: Index): void {
+    const before = this.cuts.get(id)
+    this.cuts.set(id, { epoch, at: before?.epoch === epoch ? Math.min(before.at, start) : start })
+  }
+
   /** Below this index in `epoch` a source has lost data: reported as committed by anybody, or as durable by `id` itself. */
   leastNext(epoch: Epoch, id: NodeId): Index {
     const k = this.knownById.get(id)
-    const durable = k !== undefined && k.durableEpoch === epoch ? k.durableIndex : 0
+    const reported = k !== undefined && k.durableEpoch === epoch ? k.durableIndex : 0
+    const cut = this.cuts.get(id)
+    const durable = cut?.epoch === epoch ? Math.min(reported, cut.at) : reported
     const committed = this.commitEpoch === epoch ? this.commitIndex : 0
     return Math.max(durable, committed)
   }

@@ -235,7 +235,8 @@ const fetchRefused = z.strictObject({
   kind: z.literal('fetchRefused'),
   group,
   token: index,
-  reason: z.enum(['compacted', 'mismatch', 'noSnapshot', 'notServing']),
+  /** onItsWay: asked for again, while the answer is still being read or sent. */
+  reason: z.enum(['compacted', 'mismatch', 'noSnapshot', 'notServing', 'onItsWay']),
 })
 export const replicaToReplicaControlSchema = z.discriminatedUnion('kind', [fetchLog, fetchSnapshot, fetchRefused])
 export type ReplicaToReplicaControl = z.infer<typeof replicaToReplicaControlSchema>

@@ -1,7 +1,7 @@
 // ENTER (PROTOCOL 2.4): every target brings its log to exactly `start`, makes the new epoch durable and acknowledges. All must; a target
 // that cannot, or would need long in a failover, is named so that the next attempt leaves it out.
 import type { ConfigToReplica, Epoch, NodeId, Params, ReplicaToConfig } from '@coppice/protocol'
-import { INSTALL_PATIENCE_MS, REPEAT_MS } from '../bounds.js'
+import { INSTALL_PATIENCE_MS, LARGEST_RECORD_MS, REPEAT_MS } from '../bounds.js'
 import { abandoned, repeatUntil } from './attempt.js'
 import type { AttemptEnv, AttemptResult, Step } from './attempt.js'
 
@@ -37,6 +37,8 @@ export function* enter(
   const r: Epoch = message.epoch
   const targets = new Map<NodeId, Target>()
   for (const { id } of message.members) {
+    // A target whose uncommitted end nobody else sealed cuts it off, and must not be accused of that when this attempt fails.
+    env.detector.mayCut(message.prev, id, message.start)
     targets.set(id, { reply: undefined, answeredAt: env.now, bytes: -1, progressAt: env.now })
   }
   const entered = (t: Target): boolean => t.reply?.ok === true
@@ -84,6 +86,7 @@ function problem(now: number, t: Target, patience: Patience, params: Params): st
   const silence =
     patience === 'brief' ? params.failMs / 2 : patience === 'normal' ? 2 * params.failMs : 5 * params.failMs
   if (now - t.answeredAt >= silence) return 'did not answer ENTER'
-  const stuck = patience === 'brief' ? params.failMs : INSTALL_PATIENCE_MS
+  // Writes are stopped meanwhile. Progress is seen a record at a time, so the largest one must have the time to arrive.
+  const stuck = patience === 'long' ? INSTALL_PATIENCE_MS : params.failMs + LARGEST_RECORD_MS
   return now - t.progressAt >= stuck ? 'makes no progress while it installs' : undefined
 }
