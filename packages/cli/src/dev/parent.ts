@@ -11,5 +11,7 @@ export const FROM_DEV = 'COPPICE_FROM_DEV'
 export function attachToParent(stop: () => void): void {
   if (process.env[FROM_DEV] === undefined || process.send === undefined) return
   process.once('disconnect', stop)
+  // The channel must not keep a server alive that has stopped by itself: the parent starts it again when it is gone.
+  process.channel?.unref()
   process.send({ ready: true })
 }
