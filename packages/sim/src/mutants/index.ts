@@ -1,7 +1,6 @@
 // All mutants of PROTOCOL 8.
-import { EPOCH_MUTANTS } from './epochs.js'
-import { EXACTLY_ONCE_MUTANTS } from './exactly-once.js'
+import { CONFIG_MUTANTS } from './config.js'
 import type { Mutant } from './mutant.js'
-import { REPLICATION_MUTANTS } from './replication.js'
+import { REPLICA_MUTANTS } from './replica.js'
 
-export const MUTANTS: readonly Mutant[] = [...REPLICATION_MUTANTS, ...EPOCH_MUTANTS, ...EXACTLY_ONCE_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [...REPLICA_MUTANTS, ...CONFIG_MUTANTS]

@@ -1,0 +1,13 @@
+// The directed stories that catch mutants: each holds every invariant on the real code and breaks one when its rule is switched off.
+import { EPOCH_STORIES } from './mutant-epochs.js'
+import { LEASE_STORIES } from './mutant-leases.js'
+import { READ_STORIES } from './mutant-reads.js'
+import { REPLICATION_STORIES } from './mutant-replication.js'
+import type { Story } from './stories.js'
+
+export const MUTANT_STORIES: readonly Story[] = [
+  ...REPLICATION_STORIES,
+  ...READ_STORIES,
+  ...LEASE_STORIES,
+  ...EPOCH_STORIES,
+]
