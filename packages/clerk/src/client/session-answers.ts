@@ -11,6 +11,7 @@ import type { Session } from './session.js'
 
 const OVERLOAD_BASE_MS = 5
 const OVERLOAD_MAX_MS = 500
+const BULK_OVERLOAD_FACTOR = 4
 /** The same gap in the order is answered by a resend this often at the most, ms. */
 const RESEND_GAP_MS = 50
 /** PROTOCOL 6: out of contact for this part of the TTL, a clerk counts as expired. */
@@ -38,9 +39,11 @@ export class SessionAnswers {
 
   onRegistered(member: Member, message: RegisteredMessage): void {
     const session = this.#session
-    if (session.clerkId !== 0 || !sameBytes(message.nonce, session.nonce)) return
-    session.clerkId = message.clerkId
+    if (!session.registering || !sameBytes(message.nonce, session.nonce)) return
+    // The session it was registered as is the one that goes on; were it gone, its requests would be told so.
+    if (session.clerkId === 0) session.clerkId = message.clerkId
     session.registering = false
+    session.doubted = false
     this.#progress(member)
     session.ports.schedule()
   }
@@ -67,7 +70,7 @@ export class SessionAnswers {
     // From a link left behind: what was sent there has been sent again elsewhere.
     if (member.link !== session.link) return
     if (message.of === 'register') {
-      if (session.clerkId !== 0 || !session.registering) return
+      if (!session.registering) return
       session.registering = false
     }
     session.progressAt = session.ports.clock.now()
@@ -77,6 +80,7 @@ export class SessionAnswers {
       case 'moved':
       case 'behind':
         session.rewind(0)
+        session.doubted = true
         session.ports.routing.onNotPrimary(member, message.primary)
         return
       case 'outOfOrder':
@@ -201,7 +205,9 @@ export class SessionAnswers {
   #onOverloaded(message: RefusedMessage): void {
     const session = this.#session
     const { random } = session.ports
-    session.pause(backoffMs(this.#overloads++, OVERLOAD_BASE_MS, OVERLOAD_MAX_MS, random))
+    // What is large costs the primary much before it can refuse it again.
+    const factor = session.limits.bulk ? BULK_OVERLOAD_FACTOR : 1
+    session.pause(backoffMs(this.#overloads++, factor * OVERLOAD_BASE_MS, factor * OVERLOAD_MAX_MS, random))
     session.rewind(message.of === 'register' ? 0 : message.firstId)
   }
 

@@ -46,6 +46,8 @@ export class Session implements CallOwner {
   /** Next id to be put into a frame on this link; all incomplete ids below are under way on it. */
   cursor: RequestId = 1
   registering = false
+  /** The server asked last did not lead: large requests leave only once one says that it does. */
+  doubted = false
   /** When the cluster last proved that it knows this session (0.8 TTL rule). */
   contactAt: Millis = 0
   /** Since when answers are owed without any sign of progress. */
@@ -104,7 +106,8 @@ export class Session implements CallOwner {
     if (link === undefined) return
     if (link !== this.link) this.#moveTo(link)
     this.#maybeReplaceIdle()
-    if (this.clerkId === 0) {
+    // A repeated registration changes nothing and is small; whoever answers it takes requests too.
+    if (this.clerkId === 0 || (this.limits.bulk && this.doubted)) {
       this.#maybeRegister(link)
       return
     }
@@ -134,6 +137,7 @@ export class Session implements CallOwner {
     this.clerkId = 0
     this.nonce = newNonce(this.ports.random)
     this.registering = false
+    this.doubted = false
     this.cursor = 1
     this.#skips = []
     this.#lastCut = 0
