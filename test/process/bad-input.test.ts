@@ -189,6 +189,18 @@ test('dataDirOfAnotherCluster_isNamed', async () => {
   expect({ code, words }).toEqual({ code: 1, words: expect.stringMatching(/data directory .* cluster/) })
 })
 
+test('dataDirOfAnotherCluster_atConfigServer_isNamed', async () => {
+  const { code, words } = await inDirOf(async (other) => {
+    const { dataDir } = other.configServers[0]!
+    await other.configServers[0]!.stop()
+    const listen = await freeAddress()
+    const peers = cluster.configServers.slice(1).map((server) => `${server.id}=${server.address}`)
+    const named = [`c1=${listen}`, ...peers].join(',')
+    return refusedStart(['configsvc', '--id', 'c1', '--listen', listen, '--peers', named, '--data', dataDir])
+  })
+  expect({ code, words }).toEqual({ code: 1, words: expect.stringMatching(/data directory .* cluster/) })
+})
+
 /** With a second, small cluster whose only replica was stopped in order. */
 async function inDirOf<T>(work: (other: Cluster) => Promise<T>): Promise<T> {
   const other = await Cluster.start({ configServers: 1, replicas: 1, wanted: 1 })

@@ -126,6 +126,33 @@ describe('startConfigServer', () => {
       startConfigServer({ dataDir: directory(), id: 'c1', listen: '127.0.0.1:0', peers, logger }),
     ).rejects.toThrow(message)
   })
+
+  it('directoryOfAnotherCluster_stopsNamingBoth', async () => {
+    const alone = [{ id: 'c1', address: await freeAddress() }]
+    const foreign = directory()
+    const first = await startConfigServer({
+      dataDir: foreign,
+      id: 'c1',
+      listen: alone[0]!.address,
+      peers: alone,
+      logger,
+    })
+    await untilLeader([alone[0]!.address])
+    await first.stop()
+
+    const peers = await Promise.all(['c1', 'c2', 'c3'].map(async (id) => ({ id, address: await freeAddress() })))
+    const start = (id: string, address: string, dataDir: string): Promise<RunningConfigServer> =>
+      startConfigServer({ dataDir, id, listen: address, peers, logger })
+    const started = await Promise.all(peers.map(({ id, address }) => start(id, address, directory())))
+    servers.push(...started.slice(1))
+    await untilLeader(peers.map((p) => p.address))
+    await started[0]!.stop()
+    const misplaced = await start('c1', peers[0]!.address, foreign)
+    const { exitCode, reason } = await misplaced.stopped
+    expect(exitCode).toBe(1)
+    expect(reason).toContain(`data directory ${foreign} belongs to cluster`)
+    expect(reason).toMatch(/not to that of c[23] \(cluster .*c[23] \(cluster/)
+  })
 })
 
 describe('openRegisterStore', () => {

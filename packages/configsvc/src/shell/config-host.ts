@@ -6,6 +6,7 @@ import { randomId, randomSeed, systemClock } from '@coppice/runtime'
 import { NodeDriver, ServerWire } from '@coppice/runtime/server'
 import { ConfigNode } from '../core/config-node.js'
 import type { ConfigEffect, ConfigInput, ConfigOptions } from '../core/io.js'
+import { ClusterCheck } from './cluster-check.js'
 import { DEFAULT_WANTED, optionsProblem } from './options.js'
 import type { ConfigServerStopped, RunningConfigServer, StartConfigServerOptions } from './options.js'
 import { openRegisterStore } from './register-store.js'
@@ -40,6 +41,7 @@ class ConfigHost {
   private readonly wire: ServerWire<'config'>
   private core: ConfigNode | undefined
   private driver: NodeDriver<ConfigInput, ConfigEffect> | undefined
+  private check: ClusterCheck | undefined
   private ending: Promise<void> | undefined
   private settle!: (how: ConfigServerStopped) => void
 
@@ -79,7 +81,13 @@ class ConfigHost {
       onEvent: (name, fields) => this.options.logger.event(name, fields),
       health: (sleptMs) => (sleptMs > 0 ? { kind: 'slept', sleptMs } : undefined),
     })
-    const { dataDir } = this.options
+    const { dataDir, id, peers } = this.options
+    const clusterId = this.store.recovered.accepted[0]?.value.clusterId
+    if (clusterId !== undefined) {
+      const others = peers.filter((p) => p.id !== id)
+      const onWrong = (reason: string): void => this.halt(`data directory ${dataDir} ${reason}`)
+      this.check = new ClusterCheck(clusterId, others, onWrong)
+    }
     this.options.logger.event('started', {
       address: this.advertised,
       version,
@@ -107,6 +115,7 @@ class ConfigHost {
   }
 
   private async endOnce(): Promise<void> {
+    this.check?.stop()
     this.driver?.stop()
     await this.wire.close()
     await this.store.close()
