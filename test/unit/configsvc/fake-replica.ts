@@ -43,6 +43,7 @@ export class FakeReplica {
   catchUp: 'none' | 'delta' | 'fullForEver' | 'mute' = 'delta'
   trouble: Report['trouble']
   group = 'main'
+  digest = 'fake'
   private readonly nonces = new Map<string, number>()
   private nonceCount = 0
   private incarnation = 0
@@ -103,7 +104,7 @@ export class FakeReplica {
       durableIndex: this.next,
       commitIndex: this.commit,
       base: 1,
-      digest: 'fake',
+      digest: this.digest,
       nonce: this.epoch > 0 ? this.makeNonce() : '',
       ...(this.trouble === undefined ? {} : { trouble: this.trouble }),
       freeDiskBytes: 2 ** 40,
@@ -152,7 +153,7 @@ export class FakeReplica {
           base: 1,
           commitIndex: this.commit,
           lineage: this.lineage.map(([e, s]) => [e, s] as [number, number]),
-          digest: 'fake',
+          digest: this.digest,
         })
         return
       }

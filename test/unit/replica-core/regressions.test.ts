@@ -3,7 +3,14 @@ import { MAX_MESSAGE_BYTES } from '@coppice/protocol'
 import { describe, expect, it } from 'vitest'
 import { packed } from './harness/clerk.js'
 import { addOp, bigReplyOp, readOp } from './harness/counter-machine.js'
-import { addAll, startCluster } from './harness/setup.js'
+import { addAll, change, startCluster } from './harness/setup.js'
+import { testBytes } from './harness/bytes.js'
+import { GENESIS_LINEAGE } from '@coppice/protocol'
+import type { DiskWrite } from '@coppice/replica'
+import { ClerkTable } from '../../../packages/replica/src/core/exactly-once.js'
+import type { Replication } from '../../../packages/replica/src/core/replication.js'
+import type { Shared } from '../../../packages/replica/src/core/shared.js'
+import { Snapshots } from '../../../packages/replica/src/core/snapshots.js'
 
 describe('replication', () => {
   // R1: it had acked what it held in memory; the primary believed that for ever, sent nothing again and committed nothing any more.
@@ -67,5 +74,58 @@ describe('answers', () => {
     const bytes = sizes(s.clerk.replies, 'replies').reduce((a, b) => a + b, 0)
     expect(bytes).toBeLessThan(MAX_MESSAGE_BYTES + 1_001 * 9 + 70_000)
     expect(new Set(['a', 'b', 'c'].map((id) => s.c.view(id).stateHash())).size).toBe(1)
+  })
+})
+
+describe('epochs', () => {
+  // Epochs in which nothing was written stayed in the lineage for ever, and a SEAL's answer has room for so many.
+  it('lineage_does_not_grow_by_epochs_that_wrote_nothing', () => {
+    const s = startCluster()
+    for (let i = 0; i < 8; i++) change(s, ['a', 'b', 'c'])
+    expect(s.c.view('a').meta.epoch).toBeGreaterThan(8)
+    expect(s.c.view('a').meta.lineage.length).toBeLessThan(4)
+    addAll(s, [1])
+    s.c.crash('b')
+    s.c.start('b')
+    s.c.run(300)
+    expect(new Set(['a', 'b', 'c'].map((id) => s.c.view(id).stateHash())).size).toBe(1)
+  })
+
+  // The installed snapshot would be replaced by one of a log that is gone.
+  it('own_snapshot_never_becomes_the_newest_behind_an_installed_one', () => {
+    const written: string[] = []
+    const durable: (() => void)[] = []
+    const shared = {
+      running: true,
+      reloading: false,
+      sealed: false,
+      commitIndex: 10,
+      meta: { epoch: 1, lineage: GENESIS_LINEAGE },
+      options: { snapshotEveryBytes: 1, minLogBytesKept: 0 },
+      log: {
+        nextIndex: 10,
+        base: 1,
+        elapsedMs: 0,
+        bytesSinceSnapshot: 2,
+        bytesWritten: 2,
+        cutPoint: () => 1,
+        snapshotCommitted: () => undefined,
+      },
+      table: new ClerkTable(testBytes),
+      machine: { digest: 'd', getState: () => ({ next: () => undefined, release: () => undefined }) },
+      random: () => 0.5,
+      event: () => undefined,
+      write: (writes: readonly DiskWrite[], _: number, then?: () => void) => {
+        for (const w of writes) written.push(w.kind)
+        if (then !== undefined) durable.push(then)
+      },
+    }
+    const snapshots = new Snapshots(shared as unknown as Shared, { close: () => undefined } as unknown as Replication)
+    for (let i = 0; i < 4; i++) snapshots.capture()
+    expect(written).toEqual(['snapshotChunk'])
+    // Here the write that installs another server's snapshot is begun.
+    shared.reloading = true
+    for (const run of durable) run()
+    expect(written).toEqual(['snapshotChunk'])
   })
 })

@@ -10,6 +10,8 @@ interface Known {
   lostData: boolean
   /** Since when it reports an epoch below the chosen one without a break; undefined: it does not. */
   behindSince: Millis | undefined
+  /** Since when it reports a durable index below `durableIndex` without a break, though nobody may have cut its log. */
+  shrunkSince: Millis | undefined
   /** Highest durable index it reported in `durableEpoch`. */
   durableEpoch: Epoch
   durableIndex: Index
@@ -54,7 +56,11 @@ export class Detector {
     if (k.durableEpoch !== report.epoch) {
       k.durableEpoch = report.epoch
       k.durableIndex = 0
+      k.shrunkSince = undefined
     }
+    // R4: what it acked is gone, unless the report is an older one that came late: only if it goes on. A sealed log may be cut by ENTER.
+    const shrunk = report.durableIndex < k.durableIndex && report.sealedFor <= report.epoch
+    k.shrunkSince = shrunk ? (k.shrunkSince ?? now) : undefined
     k.durableIndex = Math.max(k.durableIndex, report.durableIndex)
     if (this.commitEpoch !== report.epoch) {
       this.commitEpoch = report.epoch
@@ -112,13 +118,15 @@ export class Detector {
     const k = this.known(id)
     k.lostData = false
     k.behindSince = undefined
+    k.shrunkSince = undefined
   }
 
-  /** It lost data, or goes on reporting an older epoch than the one it is a member of. */
+  /** It lost data, or goes on reporting less than it had, or an older epoch than the one it is a member of. */
   lostData(now: Millis, id: NodeId): boolean {
     const k = this.knownById.get(id)
     if (k === undefined) return false
-    return k.lostData || (k.behindSince !== undefined && now - k.behindSince >= this.failMs)
+    const since = Math.min(k.behindSince ?? Infinity, k.shrunkSince ?? Infinity)
+    return k.lostData || now - since >= this.failMs
   }
 
   /**
@@ -150,6 +158,7 @@ export class Detector {
         reportedAt: -Infinity,
         lostData: false,
         behindSince: undefined,
+        shrunkSince: undefined,
         durableEpoch: -1,
         durableIndex: 0,
       }

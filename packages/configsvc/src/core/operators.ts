@@ -30,7 +30,7 @@ export class Operators {
       return
     }
     const refuse = (message: string): void => {
-      this.answer([asker], { requestId: request.adminId, ok: false, message, epoch: chosen.epoch })
+      this.answer([asker], brief({ requestId: request.adminId, ok: false, message, epoch: chosen.epoch }))
     }
     if (request.adminId === '') return refuse('the request has no name (adminId)')
     const problem = adminProblem(chosen, request.to)
@@ -56,7 +56,8 @@ export class Operators {
   }
 
   /** Makes a result part of the register, then answers whoever waits for it; `then` runs last. */
-  conclude(result: AdminResult, then: () => void): void {
+  conclude(whole: AdminResult, then: () => void): void {
+    const result = brief(whole)
     const admin = this.take(result.requestId)
     if (admin === undefined) return
     const wanted = result.ok ? admin.to.length : undefined
@@ -93,4 +94,9 @@ export class Operators {
     }
     this.host.event('adminAnswered', { group: this.host.chosen.group, adminId: result.requestId, ok: result.ok })
   }
+}
+
+/** As long as the register takes: a value that acceptors cannot read would never be chosen. */
+function brief(result: AdminResult): AdminResult {
+  return { ...result, message: result.message.slice(0, 2_000) }
 }

@@ -14,7 +14,8 @@ const index = z.number().int().min(0)
 const text = z.string().max(2000)
 const tag = z.string().max(64)
 const group = nodeIdSchema
-const lineage = z.array(z.tuple([index, index])).max(10_000)
+/** One element for each epoch that wrote something, over the whole life of a group. */
+const lineage = z.array(z.tuple([index, index])).max(100_000)
 
 /** (round, nodeId): ordered by round, then by nodeId. {0, ''} is below every real ballot. */
 export const ballotSchema = z.strictObject({ round: index, node: z.string().max(64) })

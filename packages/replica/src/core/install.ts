@@ -186,7 +186,8 @@ export class Install {
     s.members = []
     s.leading = false
     this.#backup.expect(m.members[0]?.id ?? '')
-    const lineage: Lineage = [...sourceLineage(m), [m.epoch, m.start]]
+    // Epochs that wrote nothing name no entry: they would only make the lineage longer with every change.
+    const lineage: Lineage = [...lineageBelow(sourceLineage(m), m.start), [m.epoch, m.start]]
     const { epoch, checkpointId, start } = m
     s.writeMeta({ epoch, checkpointId, start, lineage }, () =>
       s.event('entered', { how: this.#how, start, bytes: this.#bytes }),

@@ -70,6 +70,7 @@ export class Snapshots {
     const s = this.#s
     const run = this.#running
     if (run === undefined || run.stage !== 'captured' || run.inFlight > 0) return
+    if (s.reloading) return // the log it belongs to was cut or replaced
     if (s.commitIndex < run.index) return // usable only once commitIndex ≥ n
     this.#running = undefined
     const { snapshotId, index, lineage, chunks, totalBytes } = run

@@ -26,6 +26,13 @@ export function* prepare(
       return abandoned(`server ${id} has only ${free} bytes of disk left`, [id])
     }
   }
+  // D1: another machine gives other answers to the same operations. Found out at ENTER it would have stopped the group for nothing.
+  const digest = prev.members.map((id) => env.detector.report(id)?.digest).find((d) => d !== undefined)
+  for (const id of plan.next) {
+    const own = env.detector.report(id)?.digest
+    if (digest === undefined || own === undefined || own === digest || prev.members.includes(id)) continue
+    return abandoned(`server ${id} runs state machine ${own}, the group runs ${digest}`, [id])
+  }
   const learners = new Map<NodeId, Learner>()
   for (const id of plan.next) {
     if (!prev.members.includes(id)) learners.set(id, { ready: false, bytes: -1, nextIndex: -1, progressAt: env.now })
