@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -16,19 +16,19 @@ const FALLBACK_SEEDS = 300
 
 /**
  * Runs all mutants (or those named), two at a time. Calls `report` with each result and returns them all, the first being that of the
- * real code. `fallback`: random seeds for a mutant that its story misses; it counts as caught then, by a seed.
+ * real code unless `real` is false. `fallback`: random seeds for a mutant that its story misses; it counts as caught then, by a seed.
  */
-export async function runMutants({ only = [], report = () => undefined, fallback = FALLBACK_SEEDS } = {}) {
+export async function runMutants({ only = [], report = () => undefined, fallback = FALLBACK_SEEDS, real = true } = {}) {
   const scratch = await mkdtemp(join(tmpdir(), 'coppice-mutants-'))
   try {
     // One copy for all, so that a build that runs meanwhile changes nothing.
     const base = join(scratch, 'base')
     await copyPackages(base)
-    const { MUTANTS } = await import(pathToFileURL(join(base, 'node_modules/@coppice/sim/dist/index.js')).href)
-    const unknown = only.filter((name) => !MUTANTS.some((m) => m.name === name))
+    const all = await play(base, { list: true })
+    const unknown = only.filter((name) => !all.some((m) => m.name === name))
     if (unknown.length > 0) throw new Error(`no such mutant: ${unknown.join(', ')}`)
-    const mutants = MUTANTS.filter((m) => only.length === 0 || only.includes(m.name))
-    const waiting = [undefined, ...mutants]
+    const mutants = all.filter((m) => only.length === 0 || only.includes(m.name))
+    const waiting = real ? [undefined, ...mutants] : [...mutants]
     const results = []
     const worker = async () => {
       while (waiting.length > 0) {
@@ -109,11 +109,15 @@ async function copyPackages(dir) {
   await writeFile(join(dir, 'play.mjs'), PLAY)
 }
 
-/** Plays a story, or random seeds, and prints the first violation or null. */
+/** Plays a story, or random seeds, and prints the first violation or null; or lists the mutants. */
 const PLAY = `
 import { nodeBytes, nodeText } from '@coppice/runtime'
-import { runSeed, MUTANT_STORIES } from '@coppice/sim'
-const { story: name, first = 1, seeds } = JSON.parse(process.argv[2])
+import { runSeed, MUTANT_STORIES, MUTANTS } from '@coppice/sim'
+const { list, story: name, first = 1, seeds } = JSON.parse(process.argv[2])
+if (list) {
+  console.log(JSON.stringify(MUTANTS))
+  process.exit(0)
+}
 const story = name === undefined ? undefined : MUTANT_STORIES.find((s) => s.name === name)
 if (name !== undefined && story === undefined) throw new Error('no story named ' + name)
 const options = { ports: { bytes: nodeBytes, text: nodeText }, quick: true, plan: story?.plan, story: story?.play }
@@ -137,22 +141,26 @@ function play(dir, task) {
     child.on('error', reject)
     child.on('close', (code) => {
       if (code === 0) return resolve(JSON.parse(out.trim().split('\n').at(-1)))
+      if (task.list) return reject(new Error(errors))
       const message = errors.trim().split('\n').slice(-12).join(' | ')
       resolve({ story: task.story, seed: 0, invariant: 'error', message })
     })
   })
 }
 
+/** One line of the table: mutant, rule, what caught it, in which words. */
+export function lineOf({ ok, name, rule, by, message }) {
+  return `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(32)} ${rule.padEnd(16)} ${by.padEnd(62)} ${message}`.trimEnd()
+}
+
+export function verdictOf(results) {
+  const failed = results.filter((r) => !r.ok).map((r) => r.name)
+  return failed.length === 0 ? `all ${results.length - 1} mutants caught` : `not as it should be: ${failed.join(', ')}`
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({ options: { only: { type: 'string', multiple: true, default: [] } } })
-  const results = await runMutants({
-    only: values.only,
-    report: ({ ok, name, rule, by, message }) =>
-      console.log(`${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(34)} ${rule.padEnd(16)} ${by}  ${message}`),
-  })
-  const failed = results.filter((r) => !r.ok)
-  console.log(
-    failed.length === 0 ? `all ${results.length - 1} mutants caught` : `${failed.length} of ${results.length} failed`,
-  )
-  process.exitCode = failed.length > 0 ? 1 : 0
+  const results = await runMutants({ only: values.only, report: (result) => console.log(lineOf(result)) })
+  console.log(verdictOf(results))
+  process.exitCode = results.every((r) => r.ok) ? 0 : 1
 }

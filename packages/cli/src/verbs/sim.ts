@@ -100,8 +100,10 @@ async function runMany(flags: SimFlags, json: boolean): Promise<number> {
 interface MutantResult {
   readonly name: string
   readonly rule: string
-  readonly caught: boolean
+  /** Caught; for the real code, which comes among them: it holds. */
+  readonly ok: boolean
   readonly by: string
+  readonly message: string
 }
 
 async function runMutants(json: boolean): Promise<number> {
@@ -109,14 +111,15 @@ async function runMutants(json: boolean): Promise<number> {
     throw new CliError(EXIT.error, 'mutants are patches of a source checkout; this is none')
   const script = (await import(pathToFileURL(MUTANTS_SCRIPT).href)) as {
     runMutants(options: { report(result: MutantResult): void }): Promise<MutantResult[]>
+    lineOf(result: MutantResult): string
+    verdictOf(results: readonly MutantResult[]): string
   }
-  const results = await script.runMutants({
-    report: ({ name, rule, caught, by }) => {
-      if (!json) print(`${caught ? 'caught  ' : 'SURVIVES'}  ${name.padEnd(32)} ${rule.padEnd(10)} ${by}`)
-    },
-  })
-  const survivors = results.filter(({ caught }) => !caught).map(({ name }) => name)
-  if (json) printJson({ mutants: results, survivors })
-  else print(`${results.length - survivors.length} of ${results.length} mutants caught`)
-  return survivors.length === 0 ? EXIT.ok : EXIT.error
+  const report = (result: MutantResult): void => {
+    if (!json) print(script.lineOf(result))
+  }
+  const results = await script.runMutants({ report })
+  const failed = results.filter(({ ok }) => !ok).map(({ name }) => name)
+  if (json) printJson({ mutants: results, failed })
+  else print(script.verdictOf(results))
+  return failed.length === 0 ? EXIT.ok : EXIT.error
 }

@@ -5,6 +5,7 @@ const CORE = 'replica/dist/core'
 
 export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
+    // It acknowledges what it appended in the same turn.
     name: 'ack before durable',
     rule: 'R2',
     edits: [
@@ -12,6 +13,11 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
         file: `${CORE}/backup.js`,
         find: 'const durableIndex = s.disk.durableIndex;',
         replace: 'const durableIndex = s.log.nextIndex;',
+      },
+      {
+        file: `${CORE}/backup.js`,
+        find: 'this.#early.delete(header.firstIndex);',
+        replace: 'this.#early.delete(header.firstIndex); this.#ackDue = true;',
       },
     ],
     story: 'one-slow-disk-then-failover',
