@@ -42,7 +42,6 @@ export class Nemesis {
   readonly #cluster: Cluster
   #healed = false
   #wipes = 0
-  #lastWipe = -Infinity
   readonly counts = new Map<Fault, number>()
 
   constructor(cluster: Cluster) {
@@ -226,14 +225,21 @@ export class Nemesis {
     look()
   }
 
-  /** One disk is lost, if the others of its epoch are whole: then its committed operations are on them. */
+  /**
+   * One disk is lost, if enough members of the active epoch keep theirs for the group to go on by itself; not during a change, whose
+   * outcome could make another set of disks the one that counts.
+   */
   #wipe(host: ReplicaHost): void {
     const c = this.#cluster
-    if (this.#wipes >= 2 || c.kernel.now - this.#lastWipe < 4_000 || host.retired) return
-    const members = c.oracle.registers.newest?.members ?? []
-    if (members.length === 0 || (members.includes(host.id) && members.length < 3)) return
+    const chosen = c.oracle.registers.newest
+    if (this.#wipes >= 2 || host.retired || chosen === undefined || chosen.epoch === 0) return
+    const { epoch, members } = chosen
+    const whole = c.replicas.filter(
+      (r) => members.includes(r.id) && r !== host && !r.retired && chosen.servers.some((s) => s.storeId === r.storeId),
+    )
+    const changing = c.replicas.some((r) => r.store.meta.sealedFor > epoch)
+    if (changing || (members.includes(host.id) && whole.length < Math.floor(c.plan.wanted / 2) + 1)) return
     this.#wipes++
-    this.#lastWipe = c.kernel.now
     host.wipe()
     this.#afterwards(50, 2_000, () => host.start())
   }
