@@ -150,7 +150,7 @@ function play(dir, task) {
 
 /** One line of the table: mutant, rule, what caught it, in which words. */
 export function lineOf({ ok, name, rule, by, message }) {
-  return `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(32)} ${rule.padEnd(16)} ${by.padEnd(62)} ${message}`.trimEnd()
+  return `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(33)} ${rule.padEnd(16)} ${by.padEnd(62)} ${message}`.trimEnd()
 }
 
 export function verdictOf(results) {
