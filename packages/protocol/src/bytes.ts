@@ -89,6 +89,13 @@ export class Writer {
   take(): Uint8Array {
     return this.buffer.slice(0, this.length)
   }
+  /** Gives the written bytes away with the buffer they are in, and begins an empty one of `capacity`: what is large is not copied. */
+  giveAway(capacity: number): Uint8Array {
+    const bytes = this.view()
+    this.buffer = new Uint8Array(capacity)
+    this.length = 0
+    return bytes
+  }
 }
 
 /** A cursor over received bytes; nothing is copied. */

@@ -15,7 +15,7 @@ import {
   replicaToReplicaControlSchema,
 } from './messages/control.js'
 import type { Message } from './messages/index.js'
-import type { RefusalReason } from './messages/data.js'
+import type { AppendMessage, RefusalReason } from './messages/data.js'
 import type { LineageEntry } from './lineage.js'
 
 /** The two ends of a link; it decides which messages are known on it. */
@@ -57,12 +57,28 @@ const REASONS: readonly RefusalReason[] = [
   'invalid',
   'tooLarge',
 ]
+const APPEND_HEAD_BYTES = 1 + 4 + 8 + 4 + 8
 const REFUSED_OF = ['requests', 'register', 'skip', 'reads'] as const
 
 /** UTF-8 conversion, injected by the runtime because pure code has no TextEncoder. */
 export interface TextPort {
   encode(text: string): Uint8Array
   decode(bytes: Uint8Array): string
+}
+
+/** What precedes the record in an encoded append: a large record is sent behind it as it is, for a copy of it would hold up everything. */
+export function encodeAppendHead(message: AppendMessage): Uint8Array {
+  const w = new Writer(APPEND_HEAD_BYTES)
+  writeAppendHead(w, message)
+  return w.view()
+}
+
+function writeAppendHead(w: Writer, message: AppendMessage): void {
+  w.u8(KIND_APPEND)
+  w.u32(message.epoch)
+  w.u53(message.prevIndex)
+  w.u32(message.prevEntryEpoch)
+  w.u53(message.commitIndex)
 }
 
 /** Encodes any message; the returned bytes are the caller's. */
@@ -151,12 +167,8 @@ export function encodeMessage(message: Message, text: TextPort): Uint8Array {
       return w.view()
     }
     case 'append': {
-      const w = new Writer(25 + message.record.length)
-      w.u8(KIND_APPEND)
-      w.u32(message.epoch)
-      w.u53(message.prevIndex)
-      w.u32(message.prevEntryEpoch)
-      w.u53(message.commitIndex)
+      const w = new Writer(APPEND_HEAD_BYTES + message.record.length)
+      writeAppendHead(w, message)
       w.raw(message.record)
       return w.view()
     }

@@ -5,7 +5,7 @@
 //   ping                clusterId of the sender, UTF-8
 //   first               u32 stream · u32 total bytes of the message · bytes
 //   middle, last        u32 stream · bytes
-import { DecodeError, FRAGMENT_BYTES, MAX_MESSAGE_BYTES, readU32, writeU32 } from '@coppice/protocol'
+import { DecodeError, EMPTY_BYTES, FRAGMENT_BYTES, MAX_MESSAGE_BYTES, readU32, writeU32 } from '@coppice/protocol'
 import { plain } from './node-bytes.js'
 
 export const FRAME_HELLO = 0xf0
@@ -30,22 +30,22 @@ export function frameOf(kind: number, body: Uint8Array): Uint8Array {
   return frame
 }
 
-/** Cuts one big message into fragments, one at a time. */
+/** Cuts one big message, which is `bytes` followed by `tail`, into fragments, one at a time. */
 export class Fragmenter {
-  readonly bytes: Uint8Array
-  /** What the message carries, by identity: tells a repetition from something new. */
-  readonly source: object
+  /** Bytes that many messages may share; tells a repetition from something new. */
+  readonly tail: Uint8Array
+  private readonly bytes: Uint8Array
   private readonly stream: number
   private at = 0
 
-  constructor(bytes: Uint8Array, stream: number, source: object = bytes) {
+  constructor(bytes: Uint8Array, stream: number, tail: Uint8Array = EMPTY_BYTES) {
     this.bytes = bytes
     this.stream = stream
-    this.source = source
+    this.tail = tail
   }
 
   get bytesLeft(): number {
-    return this.bytes.length - this.at
+    return this.bytes.length + this.tail.length - this.at
   }
 
   next(): Uint8Array {
@@ -55,9 +55,13 @@ export class Fragmenter {
     const frame = uninitialized(header + n)
     frame[0] = first ? FRAME_FIRST : n === this.bytesLeft ? FRAME_LAST : FRAME_MIDDLE
     writeU32(frame, 1, this.stream)
-    if (first) writeU32(frame, NEXT_HEADER_BYTES, this.bytes.length)
-    frame.set(this.bytes.subarray(this.at, this.at + n), header)
-    this.at += n
+    if (first) writeU32(frame, NEXT_HEADER_BYTES, this.bytesLeft)
+    const { bytes, tail, at } = this
+    const end = at + n
+    const fromBytes = Math.max(0, Math.min(bytes.length, end) - at)
+    if (fromBytes > 0) frame.set(bytes.subarray(at, at + fromBytes), header)
+    if (fromBytes < n) frame.set(tail.subarray(at + fromBytes - bytes.length, end - bytes.length), header + fromBytes)
+    this.at = end
     return frame
   }
 }

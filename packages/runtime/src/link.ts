@@ -112,17 +112,19 @@ export class Link {
     this.sendBytes(encodeMessage(message, nodeText))
   }
 
-  /** Sends an encoded message; kept until the link is open, dropped when it is closed. */
-  sendBytes(bytes: Uint8Array, source?: object): void {
-    if (this.state === 'open') return this.queue!.send(bytes, source)
-    if (this.state !== 'hello' || this.pendingBytes + bytes.length > this.pendingLimit) return
-    this.pending.push(bytes)
-    this.pendingBytes += bytes.length
+  /** Sends an encoded message, see `SendQueue.send`; kept until the link is open, dropped when it is closed. */
+  sendBytes(bytes: Uint8Array, tail?: Uint8Array): void {
+    if (this.state === 'open') return this.queue!.send(bytes, tail)
+    if (this.state !== 'hello') return
+    const length = bytes.length + (tail?.length ?? 0)
+    if (this.pendingBytes + length > this.pendingLimit) return
+    this.pending.push(tail === undefined ? bytes : joined(bytes, tail))
+    this.pendingBytes += length
   }
 
-  /** Whether a big message with this source is still being sent. */
-  isSending(source: object): boolean {
-    return this.queue?.isSending(source) ?? false
+  /** Whether a big message with this very tail is still being sent. */
+  isSending(tail: Uint8Array): boolean {
+    return this.queue?.isSending(tail) ?? false
   }
 
   /** Takes back what waits for the link to open. */
@@ -246,6 +248,13 @@ export class Link {
     const cut = setTimeout(() => this.ws.terminate(), CLOSE_PATIENCE_MS).unref()
     this.ws.once('close', () => clearTimeout(cut))
   }
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(a.length + b.length)
+  bytes.set(a)
+  bytes.set(b, a.length)
+  return bytes
 }
 
 const NOTHING_TO_SAY: Refusal = { code: 'BAD_HELLO', reason: 'two clients have nothing to say to each other' }

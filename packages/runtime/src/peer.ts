@@ -45,13 +45,13 @@ export class Peer {
     if (this.outbound?.open === false) this.outbound.close('the address changed')
   }
 
-  send(bytes: Uint8Array, source?: object): void {
+  send(bytes: Uint8Array, tail?: Uint8Array): void {
     const link = this.openLink() ?? this.outbound ?? this.dial()
-    link?.sendBytes(bytes, source)
+    link?.sendBytes(bytes, tail)
   }
 
-  isSending(source: object): boolean {
-    return this.openLink()?.isSending(source) ?? false
+  isSending(tail: Uint8Array): boolean {
+    return this.openLink()?.isSending(tail) ?? false
   }
 
   close(reason: string, code: number): void {

@@ -31,18 +31,20 @@ export class SendQueue {
     return this.bulkBytes + this.ws.bufferedAmount
   }
 
-  /** Whether a big message with this source is still being sent. */
-  isSending(source: object): boolean {
-    return this.bulk.some((each) => each.source === source)
+  /** Whether a big message with this very tail is still being sent. */
+  isSending(tail: Uint8Array): boolean {
+    return this.bulk.some((each) => each.tail === tail)
   }
 
-  /** Sends one encoded message. `source`: what it carries, for `isSending`. */
-  send(message: Uint8Array, source?: object): void {
+  /** Sends one encoded message: `message`, followed by `tail` when it is a big one with bytes that others share. */
+  send(message: Uint8Array, tail?: Uint8Array): void {
     assert(message[0]! < FIRST_TRANSPORT_KIND, 'message kinds are below the transport kinds')
-    if (message.length <= FRAGMENT_BYTES) return this.frame(message)
-    this.bulk.push(new Fragmenter(message, this.nextStream, source))
+    if (tail === undefined && message.length <= FRAGMENT_BYTES) return this.frame(message)
+    const fragmenter = new Fragmenter(message, this.nextStream, tail)
+    assert(fragmenter.bytesLeft > FRAGMENT_BYTES, 'only a big message has a tail')
+    this.bulk.push(fragmenter)
     this.nextStream = (this.nextStream + 1) >>> 0
-    this.bulkBytes += message.length
+    this.bulkBytes += fragmenter.bytesLeft
     this.cork()
     this.pump()
   }

@@ -2,6 +2,7 @@
 // decide what to send; what cannot be sent now is dropped, as a network would.
 import {
   EMPTY_BYTES,
+  encodeAppendHead,
   encodeMessage,
   FRAGMENT_BYTES,
   isName,
@@ -57,9 +58,9 @@ export class ServerWire<R extends ServerRole> {
     const peer = this.closed ? undefined : this.peers.get(to)
     if (peer === undefined) return
     if (message.kind !== 'append') return peer.send(encodeMessage(message as Message, nodeText))
+    if (message.record.length <= FRAGMENT_BYTES) return peer.send(this.encodeAppend(message))
     // A record that is still on its way is not queued again: on a slow link repetitions would only delay it further.
-    if (message.record.length > FRAGMENT_BYTES && peer.isSending(message.record)) return
-    peer.send(this.encodeAppend(message), message.record)
+    if (!peer.isSending(message.record)) peer.send(encodeAppendHead(message), message.record)
   }
 
   /** Answers a client; dropped when it is gone. */

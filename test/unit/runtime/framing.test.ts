@@ -25,6 +25,20 @@ const frame = (kind: number, stream: number, total: number | undefined, payload 
   return bytes
 }
 
+test('fragments_ofAHeadAndATail_assembleToBoth', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: FRAGMENT_BYTES + 9 }), fc.integer({ min: 0, max: 9 }), (head, more) => {
+      const message = filled(3 * FRAGMENT_BYTES + more)
+      const fragmenter = new Fragmenter(message.slice(0, head), 7, message.slice(head))
+      const reassembly = new Reassembly()
+      let whole: Uint8Array | undefined
+      while (fragmenter.bytesLeft > 0) whole = reassembly.add(fragmenter.next())
+      expect(Buffer.compare(whole!, message)).toBe(0)
+    }),
+    { numRuns: 20 },
+  )
+})
+
 test('fragments_ofAnyBigMessage_assembleToIt', () => {
   fc.assert(
     fc.property(fc.integer({ min: FRAGMENT_BYTES + 1, max: 5 * FRAGMENT_BYTES + 3 }), (length) => {

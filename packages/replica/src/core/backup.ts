@@ -114,7 +114,7 @@ export class Backup {
     const full =
       this.#earlyBytes + m.record.length > MAX_OUT_OF_ORDER_BYTES && header.firstIndex !== this.#s.log.nextIndex
     if (!known && !full) {
-      this.#early.set(header.firstIndex, { header, bytes: m.record.slice(), prevEntryEpoch: m.prevEntryEpoch })
+      this.#early.set(header.firstIndex, { header, bytes: ownBytes(m.record), prevEntryEpoch: m.prevEntryEpoch })
       this.#earlyBytes += m.record.length
     }
     if (header.firstIndex !== this.#s.log.nextIndex) this.#ackDue = true
@@ -158,4 +158,9 @@ export class Backup {
     const commit = Math.min(commitIndex, s.log.nextIndex)
     if (commit > s.commitIndex) s.commitIndex = commit
   }
+}
+
+/** Bytes that keep little else alive. A large record came in a message of its own, and is nearly all of it. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.length > FRAGMENT_BYTES && bytes.length * 2 > bytes.buffer.byteLength ? bytes : bytes.slice()
 }

@@ -14,13 +14,16 @@ import {
 } from '@coppice/protocol'
 import type { BytesPort, ClerkId, Epoch, Index, Millis, RequestId } from '@coppice/protocol'
 
+/** Room kept between records; it grows to the size of ordinary ones. */
+const BUFFER_BYTES = 64 * 1024
+
 export class OpenRecord {
   entries = 0
   firstIndex: Index = 0
   /** The log's time for all its entries. */
   elapsedMs: Millis = 0
   openedAt: Millis = 0
-  readonly #writer = new Writer(64 * 1024)
+  readonly #writer = new Writer(BUFFER_BYTES)
   readonly #bytes: BytesPort
 
   constructor(bytes: BytesPort) {
@@ -89,12 +92,12 @@ export class OpenRecord {
 
   /** Closes it and gives its bytes away; the next record begins empty. */
   close(epoch: Epoch): Uint8Array {
-    const record = this.#writer.take()
+    const large = this.#writer.length > MAX_RECORD_BYTES
+    const record = large ? this.#writer.giveAway(BUFFER_BYTES) : this.#writer.take()
     const { firstIndex, entries, elapsedMs } = this
     sealRecord(record, { epoch, firstIndex, entries, elapsedMs }, this.#bytes.crc32)
     this.entries = 0
     this.#writer.reset()
-    if (this.#writer.buffer.length > 4 * MAX_RECORD_BYTES) this.#writer.buffer = new Uint8Array(64 * 1024)
     this.#writer.grow(RECORD_HEADER_BYTES)
     return record
   }
