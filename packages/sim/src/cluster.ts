@@ -28,6 +28,7 @@ export class Cluster {
   readonly random: Prng
   readonly trace: Trace
   readonly bytes: BytesPort
+  readonly text: TextPort
   readonly network: Network
   readonly oracle: Oracle
   readonly configs: ConfigHost[] = []
@@ -46,6 +47,7 @@ export class Cluster {
     this.random = random
     this.trace = trace
     this.bytes = ports.bytes
+    this.text = ports.text
     this.network = new Network(this.kernel, random.fork(), trace, {
       passMode: plan.passMode,
       text: ports.text,

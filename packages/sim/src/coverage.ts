@@ -22,6 +22,11 @@ export const EXPECTED_COVERAGE = [
   'wipes',
   'unknownOutcomes',
   'hashComparisons',
+  'bankTransfers',
+  'tellerDeaths',
+  'guardedWrites',
+  'fencedWrites',
+  'cacheHits',
 ] as const
 export type CoverageName = (typeof EXPECTED_COVERAGE)[number]
 export type Coverage = Readonly<Record<CoverageName, number>>
@@ -53,5 +58,10 @@ export function coverageOf(cluster: Cluster): Coverage {
     wipes: [...oracle.stores.values()].filter((s) => s.destroyed).length,
     unknownOutcomes: unknown,
     hashComparisons: oracle.hashComparisons,
+    bankTransfers: workload?.bank.transfers ?? 0,
+    tellerDeaths: workload?.bank.deaths ?? 0,
+    guardedWrites: workload?.locks.raised ?? 0,
+    fencedWrites: workload?.locks.fenced ?? 0,
+    cacheHits: workload?.caches.hits ?? 0,
   }
 }

@@ -68,8 +68,8 @@ export function planOf(random: Prng): Plan {
     faults: faults.length === 0 ? FAULTS : faults,
     thinkMs: random.pick([20, 50, 100]),
     keys: 2 + random.int(4),
-    bank: random.chance(0.2),
-    locks: random.chance(0.2),
-    cache: random.chance(0.2),
+    bank: random.chance(0.1),
+    locks: random.chance(0.08),
+    cache: random.chance(0.1),
   }
 }

@@ -5,8 +5,11 @@ import type { Cluster } from '../cluster.js'
 import type { ClientHost } from '../hosts/client-host.js'
 import type { Prng } from '../kernel/prng.js'
 import { check, Violation } from '../kernel/violation.js'
+import { BankClients } from './bank-clients.js'
+import { CacheClients } from './cache-clients.js'
 import { Calls } from './calls.js'
 import { History } from './history.js'
+import { LockClients } from './lock-clients.js'
 
 interface Client {
   readonly host: ClientHost
@@ -17,9 +20,12 @@ interface Client {
 
 export class Workload {
   readonly history = new History()
-  readonly #cluster: Cluster
+  readonly bank: BankClients
+  readonly locks: LockClients
+  readonly caches: CacheClients
+  readonly cluster: Cluster
   #clients: Client[] = []
-  #stopping = false
+  stopping = false
   #seq = 0
   #names = 0
   readonly #tasks = new Set<ClientHost>()
@@ -30,34 +36,46 @@ export class Workload {
   readonly #counters = new Map<string, { acked: number; unknown: number }>()
 
   constructor(cluster: Cluster) {
-    this.#cluster = cluster
+    this.cluster = cluster
+    this.bank = new BankClients(this)
+    this.locks = new LockClients(this)
+    this.caches = new CacheClients(this)
   }
 
   start(): void {
-    for (let i = 0; i < this.#cluster.plan.clients; i++) this.#spawn()
+    const { plan } = this.cluster
+    for (let i = 0; i < plan.clients; i++) this.#spawn()
+    if (plan.bank) this.bank.start()
+    if (plan.locks) this.locks.start()
+    if (plan.cache) this.caches.start()
   }
 
   /** Clients finish what they have begun and begin nothing more. */
   stop(): void {
-    this.#stopping = true
+    this.stopping = true
   }
 
   crashSomeClient(): void {
-    if (this.#stopping) return
-    const at = this.#cluster.random.int(this.#clients.length)
+    if (this.stopping) return
+    const at = this.cluster.random.int(this.#clients.length)
     const client = this.#clients[at]
     if (client === undefined) return
-    client.host.crash()
+    this.kill(client.host)
     this.#clients.splice(at, 1)
-    this.#tasks.delete(client.host)
-    this.#cluster.kernel.after(this.#cluster.random.between(10, 500), () => {
-      if (!this.#stopping) this.#spawn()
+    this.cluster.kernel.after(this.cluster.random.between(10, 500), () => {
+      if (!this.stopping) this.#spawn()
     })
   }
 
   pauseSomeClient(ms: number): void {
-    const client = this.#clients[this.#cluster.random.int(this.#clients.length)]
+    const client = this.#clients[this.cluster.random.int(this.#clients.length)]
     client?.host.pause(ms)
+  }
+
+  /** A client process dies; its work is over. */
+  kill(host: ClientHost): void {
+    host.crash()
+    this.#tasks.delete(host)
   }
 
   /** Clients whose work has not ended. */
@@ -66,7 +84,7 @@ export class Workload {
   }
 
   /** Runs `body` as the work of a client; its exception ends the run. */
-  #task(host: ClientHost, body: () => Promise<void>): void {
+  task(host: ClientHost, body: () => Promise<void>): void {
     this.#tasks.add(host)
     host.run(() => {
       body().then(
@@ -80,24 +98,24 @@ export class Workload {
 
   /** A clerk of its own process. */
   connect(name: string): { host: ClientHost; clerk: Clerk } {
-    const host = this.#cluster.newClient(name)
-    const options = { configServers: this.#cluster.configs.map((c) => c.address), timeoutMs: 10_000 }
+    const host = this.cluster.newClient(name)
+    const options = { configServers: this.cluster.configs.map((c) => c.address), timeoutMs: 10_000 }
     return { host, clerk: new Clerk(options, host.ports) }
   }
 
   #spawn(): void {
     const name = `k${++this.#names}`
     const { host, clerk } = this.connect(name)
-    const calls = new Calls(clerk, name, this.history, this.#cluster.bytes)
+    const calls = new Calls(clerk, name, this.history, this.cluster.bytes)
     const client: Client = { host, clerk, calls, random: host.random.fork() }
     this.#clients.push(client)
-    this.#task(host, () => this.#loop(client))
+    this.task(host, () => this.#loop(client))
   }
 
   async #loop(client: Client): Promise<void> {
     const { random, host } = client
-    const { thinkMs } = this.#cluster.plan
-    while (!this.#stopping) {
+    const { thinkMs } = this.cluster.plan
+    while (!this.stopping) {
       if (random.chance(0.08)) {
         const burst = Array.from({ length: 2 + random.int(10) }, () => this.#one(client))
         await Promise.all(burst)
@@ -110,7 +128,7 @@ export class Workload {
 
   async #one(client: Client): Promise<void> {
     const { random, calls } = client
-    const { keys } = this.#cluster.plan
+    const { keys } = this.cluster.plan
     const timeoutMs = random.chance(0.15) ? random.between(20, 400) : 10_000
     const key = `r${random.int(keys)}`
     const dice = random.next()
@@ -163,12 +181,15 @@ export class Workload {
   /** After everything healed: a new client writes and reads every key, which must work (I10), and counters are compared. */
   spawnProbe(): void {
     const { host, clerk } = this.connect('probe')
-    this.#task(host, () => this.#probe(clerk))
+    this.task(host, () => this.#probe(clerk))
+    const { plan, answerBoundMs } = this.cluster
+    if (plan.bank) this.bank.finish(answerBoundMs)
+    if (plan.locks) this.locks.finish(answerBoundMs)
   }
 
   async #probe(clerk: Clerk): Promise<void> {
-    const calls = new Calls(clerk, 'probe', this.history, this.#cluster.bytes)
-    const bound = this.#cluster.answerBoundMs
+    const calls = new Calls(clerk, 'probe', this.history, this.cluster.bytes)
+    const bound = this.cluster.answerBoundMs
     for (const [key, counter] of this.#counters) {
       const seen = await calls.get(key, bound)
       check(seen !== undefined, 'I10', () => `after everything healed ${key} cannot be read within ${bound} ms`)
@@ -177,7 +198,7 @@ export class Workload {
         return `counter ${key} is ${value}; ${counter.acked} increments were acknowledged, ${counter.unknown} are unknown`
       })
     }
-    for (let i = 0; i < this.#cluster.plan.keys; i++) {
+    for (let i = 0; i < this.cluster.plan.keys; i++) {
       const value = `probe<${++this.#seq}>`
       const ending = await calls.put(`r${i}`, value, this.#tag(), bound)
       check(ending === 'ok', 'I10', () => `after everything healed a put ends with ${ending} within ${bound} ms`)
@@ -194,7 +215,7 @@ export class Workload {
   /** Every write against the ledger of what the committed log executed (exactly once). */
   checkLedger(): void {
     const executions = new Map<string, number>()
-    for (const [operation, times] of this.#cluster.oracle.ledger.executions) {
+    for (const [operation, times] of this.cluster.oracle.ledger.executions) {
       const at = operation.lastIndexOf('<')
       if (at >= 0) executions.set(operation.slice(at), (executions.get(operation.slice(at)) ?? 0) + times)
     }
