@@ -27,6 +27,22 @@ const SHAPES: Record<string, Shape> = {
   cas_only: { processes: 5, operations: 12, values: 3, functions: ['read', 'cas'], lost: 0.2, keys: 1 },
   appends: { processes: 4, operations: 9, values: 2, functions: ['read', 'append'], lost: 0.15, keys: 1 },
   mixed: { processes: 4, operations: 9, values: 2, functions: ['read', 'write', 'cas', 'append'], lost: 0.2, keys: 1 },
+  texts_unique: {
+    processes: 4,
+    operations: 10,
+    values: 0,
+    functions: ['read', 'read', 'write', 'append', 'append'],
+    lost: 0.15,
+    keys: 1,
+  },
+  texts_cas_unique: {
+    processes: 4,
+    operations: 10,
+    values: 0,
+    functions: ['read', 'read', 'write', 'cas', 'append', 'append'],
+    lost: 0.2,
+    keys: 1,
+  },
   many_open: { processes: 5, operations: 12, values: 2, functions: ['read', 'write', 'cas'], lost: 0.5, keys: 1 },
   two_keys: { processes: 4, operations: 12, values: 2, functions: ['read', 'write', 'cas'], lost: 0.2, keys: 2 },
 }

@@ -37,8 +37,9 @@ export function randomHistory(shape: Shape, random: () => number, wrong: number)
   let started = 0
   const pick = (n: number): number => Math.floor(random() * n)
   const value = (): unknown => (shape.values === 0 ? `v${++unique}` : pick(12) === 0 ? null : `v${pick(shape.values)}`)
+  const text = (): string => (shape.values === 0 ? `t${++unique};` : ['a', 'b', 'ab', ''][pick(4)]!)
   const known = (): unknown => {
-    const past = events.filter((e) => e.f === 'write').map((e) => e.value)
+    const past = events.filter((e) => e.f === 'write' || (e.f === 'read' && e.type === 'ok')).map((e) => e.value)
     return random() < 0.3 || past.length === 0 ? (random() < 0.3 ? null : value()) : past[pick(past.length)]
   }
   const run = ({ f, key, value: argument }: HistoryEvent): Pick<HistoryEvent, 'type' | 'value'> => {
@@ -64,14 +65,7 @@ export function randomHistory(shape: Shape, random: () => number, wrong: number)
       if (started === shape.operations) continue
       started++
       const f = shape.functions[pick(shape.functions.length)]!
-      const argument =
-        f === 'read'
-          ? null
-          : f === 'cas'
-            ? [known(), value()]
-            : f === 'append'
-              ? ['a', 'b', 'ab', ''][pick(4)]
-              : value()
+      const argument = f === 'read' ? null : f === 'cas' ? [known(), value()] : f === 'append' ? text() : value()
       const event: HistoryEvent = { process, type: 'invoke', f, key: `k${pick(shape.keys)}`, value: argument }
       events.push(event)
       pending.set(process, { event, effect: 'none', answer: undefined })

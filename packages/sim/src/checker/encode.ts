@@ -1,7 +1,12 @@
 // The operations of one key in the form the searches work on: five kinds over small-integer states, in typed arrays.
-import { ABSENT, DEAD, States, wantedValues } from './states.js'
+import { ABSENT, DEAD, DEAD_OTHER, States, wantedValues } from './states.js'
 import type { Operation } from './history.js'
 import type { Json } from './json.js'
+
+/** Source of what was found (sources.ts): the state before the first write. */
+export const INITIAL = -1
+/** It found nothing in particular: a write, a failed comparison, an append that nobody saw. */
+export const NONE = -2
 
 /** Requires state == a. */
 export const READ = 0
@@ -130,4 +135,4 @@ export function makes(h: Encoded, op: number): number {
   return h.kind[op] === WRITE ? h.a[op]! : h.kind[op] === CAS ? h.b[op]! : -1
 }
 
-export { ABSENT, DEAD }
+export { ABSENT, DEAD, DEAD_OTHER }

@@ -7,7 +7,7 @@ import type { Operation } from './history.js'
 /** Any state that nothing asks for: text (and null never is). */
 export const DEAD = 0
 /** The same for values that are neither text nor null, to which nothing can be appended. */
-const DEAD_OTHER = 1
+export const DEAD_OTHER = 1
 /** Absent: the state before the first write. */
 export const ABSENT = 2
 

@@ -1,0 +1,95 @@
+// Blocks in an order make a whole history; failed comparisons are put where they fit, and the result is played through. An order that
+// plays through is proof, whatever made it.
+import { ABSENT, DIFFERS, READ, after } from './encode.js'
+import type { Encoded } from './encode.js'
+import { forwardBlocks, membersOf, zoneBefore } from './blocks.js'
+import type { Block, Following } from './blocks.js'
+
+/** True when the blocks, with all failed comparisons between them, were put into an order that explains every answer. */
+export function findWitness(h: Encoded, blocks: readonly Block[], following: Following): boolean {
+  const order = inOrder(h, blocks, following)
+  const whole = withDiffers(h, order)
+  return whole !== undefined && playsThrough(h, whole)
+}
+
+// Each block at a moment in which it can be: a zone at its beginning, any other block outside of zones.
+function inOrder(h: Encoded, blocks: readonly Block[], following: Following): number[] {
+  const forward = forwardBlocks(blocks)
+  const momentOf = (block: Block): number => {
+    if (block.firstReturn < block.lastCall) return block.firstReturn
+    const outer = zoneBefore(forward, block.lastCall)
+    return outer === undefined ? block.lastCall : Math.max(block.lastCall, outer.lastCall)
+  }
+  const moments = blocks.map((block) => ({ block, moment: momentOf(block) }))
+  // Two blocks at one moment: the one that must be done first goes first.
+  moments.sort((x, y) => x.moment - y.moment || x.block.firstReturn - y.block.firstReturn)
+  const order: number[] = []
+  for (const { block } of moments)
+    for (const group of membersOf(block, following))
+      order.push(...[...group].sort((x, y) => h.returns[x]! - h.returns[y]!))
+  return order
+}
+
+// Puts each failed comparison into the first gap in which the state differs and that lies between its lines.
+function withDiffers(h: Encoded, order: readonly number[]): number[] | undefined {
+  const n = order.length
+  // Gap i lies behind the first i operations, at the earliest from `from[i]` on and at the latest until `to[i]`.
+  const from = new Float64Array(n + 1).fill(-1)
+  const to = new Float64Array(n + 1).fill(Infinity)
+  const states = new Int32Array(n + 1).fill(ABSENT)
+  for (let i = 0; i < n; i++) {
+    from[i + 1] = Math.max(from[i]!, h.calls[order[i]!]!)
+    const state = h.kind[order[i]!] === READ ? states[i]! : after(h, order[i]!, states[i]!)
+    if (state < 0) return undefined
+    states[i + 1] = state
+  }
+  for (let i = n - 1; i >= 0; i--) to[i] = Math.min(to[i + 1]!, h.returns[order[i]!]!)
+  const inGap = new Map<number, number[]>()
+  for (let op = 0; op < h.n; op++) {
+    if (h.kind[op] !== DIFFERS) continue
+    const [call, answer] = [h.calls[op]!, h.returns[op]!]
+    let gap = firstGap(to, call)
+    while (gap <= n && states[gap] === h.a[op] && from[gap]! < answer) gap++
+    if (gap > n || from[gap]! >= answer) return undefined
+    const others = inGap.get(gap)
+    if (others === undefined) inGap.set(gap, [op])
+    else others.push(op)
+  }
+  const whole: number[] = []
+  for (let i = 0; i <= n; i++) {
+    // Of those in one gap the one that was answered first goes first.
+    whole.push(...(inGap.get(i) ?? []).sort((x, y) => h.returns[x]! - h.returns[y]!))
+    if (i < n) whole.push(order[i]!)
+  }
+  return whole
+}
+
+// First gap that is open after `call`.
+function firstGap(to: Float64Array, call: number): number {
+  let low = 0
+  let high = to.length - 1
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (to[middle]! > call) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+/** Whether the operations in this order explain all answers and keep to real time; operations left out must be open. */
+function playsThrough(h: Encoded, order: readonly number[]): boolean {
+  const done = new Uint8Array(h.n)
+  let state = ABSENT
+  let moment = -1
+  for (const op of order) {
+    if (done[op] === 1) return false
+    done[op] = 1
+    moment = Math.max(moment, h.calls[op]!)
+    if (h.returns[op]! <= moment) return false
+    if (h.kind[op] === READ ? h.a[op] !== state : h.kind[op] === DIFFERS && h.a[op] === state) return false
+    if (h.kind[op] !== READ && h.kind[op] !== DIFFERS) state = after(h, op, state)
+    if (state < 0) return false
+  }
+  for (let op = 0; op < h.n; op++) if (done[op] === 0 && h.returns[op] !== Infinity) return false
+  return true
+}
