@@ -14,6 +14,8 @@ interface Askers {
 
 export class Demand {
   private readonly askers = new Map<number, Askers>()
+  /** Lines on which open cas that compare with a state are invoked: they need not, but may, find it. */
+  private readonly openComparerCalls = new Map<number, number[]>()
   private readonly makerCalls = new Map<number, number[]>()
   // Only appends and reads: states grow, so a state that was left never comes back.
   private readonly growsOnly: boolean
@@ -37,6 +39,7 @@ export class Demand {
         growsOnly = false
         pushTo(this.makerCalls, makes(h, op), h.calls[op]!)
       }
+      if (kind === CAS && h.returns[op] === Infinity) pushTo(this.openComparerCalls, h.a[op]!, h.calls[op]!)
       if (h.returns[op] === Infinity || (kind !== READ && kind !== CAS)) continue
       pushTo(asking, h.a[op]!, op)
       lastRead = h.calls[op]!
@@ -100,8 +103,7 @@ export class Demand {
     const { h } = this
     const made = makes(h, op)
     if (this.comparesFrom(c, made)) return true
-    const calls = this.askers.get(made)?.calls
-    const nextAsked = calls === undefined ? Infinity : (calls[firstAbove(calls, now)] ?? Infinity)
+    const nextAsked = Math.min(nextOf(this.askers.get(made)?.calls, now), nextOf(this.openComparerCalls.get(made), now))
     return nextAsked !== Infinity && nextAsked < this.windows.endOf(made, h.returns[op]!)
   }
 
@@ -121,14 +123,18 @@ export class Demand {
   }
 
   private nextMade(state: number, now: number): number {
-    const calls = this.makerCalls.get(state)
-    return calls === undefined ? Infinity : (calls[firstAbove(calls, now)] ?? Infinity)
+    return nextOf(this.makerCalls.get(state), now)
   }
 }
 
 function hasPendingRead(h: Encoded, c: Configuration): boolean {
   for (let op = c.after(c.end); op !== c.end; op = c.after(op)) if (h.kind[op] === READ) return true
   return false
+}
+
+// The first line of a rising list behind `now`.
+function nextOf(calls: readonly number[] | undefined, now: number): number {
+  return calls === undefined ? Infinity : (calls[firstAbove(calls, now)] ?? Infinity)
 }
 
 function pushTo(lists: Map<number, number[]>, key: number, value: number): void {
