@@ -99,7 +99,8 @@ export class Reporter {
     const { failMs } = s.params
     const fsync = s.now - s.disk.oldestBegunAt
     // Many bytes take their time on an honest disk.
-    if (fsync > failMs + s.disk.oldestBytes / SLOWEST_BYTES_PER_MS) return { kind: 'fsync', sinceMs: fsync, waitingFor: [s.options.id] }
+    if (fsync > failMs + s.disk.oldestBytes / SLOWEST_BYTES_PER_MS)
+      return { kind: 'fsync', sinceMs: fsync, waitingFor: [s.options.id] }
     const waiting = this.#replication.waiting()
     if (waiting === undefined || waiting.waitingFor.length === 0) return undefined
     return { kind: 'uncommitted', sinceMs: s.now - waiting.since, waitingFor: waiting.waitingFor }
