@@ -54,7 +54,7 @@ test('primaryKilled_tenTimes_writesGoOn_nothingLostOrDoneTwice', async () => {
 })
 
 test('backupKilled_writesGoOn_nothingLostOrDoneTwice', async () => {
-  await killRounds('backup killed', 3, async () => [(await cluster.members())[2]!])
+  await killRounds('backup killed', 2, async () => [(await cluster.members())[2]!])
 })
 
 test('configLeaderKilled_noReadFails', async () => {
