@@ -1,11 +1,13 @@
 // What a dev cluster is made of, and how its processes are told apart from others.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readClusterFile, writeClusterFile } from '../../../packages/cli/src/dev/cluster-file.js'
-import { layoutConflict, newLayout } from '../../../packages/cli/src/dev/layout.js'
+import { layoutConflict, newLayout, refuseTakenPorts } from '../../../packages/cli/src/dev/layout.js'
 import { cpuMsOf, isPaused, isRunning, startTimeOf } from '../../../packages/cli/src/dev/processes.js'
 
 const OPTIONS = { configServers: 3, replicas: 3, spares: 1, port: 7100, group: 'main' }
@@ -31,12 +33,30 @@ test('newLayout_twoConfigServers_refused', async () => {
   await expect(newLayout({ ...OPTIONS, configServers: 2 })).rejects.toThrow('1, 3 or 5')
 })
 
+test('newLayout_portTooHigh_refused', async () => {
+  await expect(newLayout({ ...OPTIONS, port: 65_530 })).rejects.toThrow('--port')
+})
+
+test('refuseTakenPorts_onePortIsAnothers_named', async () => {
+  const layout = await newLayout({ ...OPTIONS, port: 0 })
+  await refuseTakenPorts(layout)
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const [first, ...others] = layout.configServers
+  const taken = { ...layout, configServers: [{ ...first!, address: `127.0.0.1:${port}` }, ...others] }
+  await expect(refuseTakenPorts(taken)).rejects.toThrow(`port ${port} of 127.0.0.1 is taken`)
+  server.close()
+})
+
 test('layoutConflict_namesWhatTheClusterHas', async () => {
   const layout = await newLayout(OPTIONS)
   expect(layoutConflict(layout, {})).toBeUndefined()
   expect(layoutConflict(layout, { replicas: 3, spares: 1, configServers: 3 })).toBeUndefined()
   expect(layoutConflict(layout, { replicas: 5 })).toContain('3 replicas')
   expect(layoutConflict(layout, { spares: 0 })).toContain('1 spares')
+  expect(layoutConflict(layout, { port: 7100 })).toBeUndefined()
+  expect(layoutConflict(layout, { port: 7200 })).toContain('port 7101')
 })
 
 test('clusterFile_roundTrip_andDamageIsNamed', async () => {

@@ -37,5 +37,5 @@ export function timeoutMessage(call: Call, lastWord: string, servers: string): s
   const { attempts, timeoutMs } = call
   const times = attempts === 0 ? 'not sent' : attempts === 1 ? 'sent once' : `sent ${attempts} times`
   const said = [lastWord, servers].filter((part) => part !== '').join('; ')
-  return `no answer within ${timeoutMs} ms (${times}); ${said}`
+  return `no answer within ${Math.round(timeoutMs)} ms (${times}); ${said}`
 }

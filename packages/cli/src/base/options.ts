@@ -1,4 +1,5 @@
 // Parsers of option values; a mistake names the option.
+import { isName } from '@coppice/protocol'
 import { InvalidArgumentError } from 'commander'
 import { parseDuration } from './settings.js'
 
@@ -18,13 +19,19 @@ export function durationOption(text: string): number {
   throw new InvalidArgumentError('It must be a duration such as 500ms, 10s or 2m.')
 }
 
+/** Name of a server. Others refuse the link of one whose id is no name, so it would wait for ever. */
+export function idOption(text: string): string {
+  if (isName(text)) return text
+  throw new InvalidArgumentError(`"${text}" is not 1–64 of a–z 0–9 . _ -`)
+}
+
 /** id=host:port,… with the ids. */
 export function namedAddresses(text: string): { id: string; address: string }[] {
   return text.split(',').map((entry) => {
     const at = entry.indexOf('=')
     const address = entry.slice(at + 1).trim()
     if (at < 1 || !isAddress(address)) throw new InvalidArgumentError(`"${entry}" is not ID=HOST:PORT.`)
-    return { id: entry.slice(0, at).trim(), address }
+    return { id: idOption(entry.slice(0, at).trim()), address }
   })
 }
 

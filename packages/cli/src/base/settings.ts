@@ -18,12 +18,14 @@ export function parseDuration(text: string | number): number | undefined {
   return ms > 0 ? ms : undefined
 }
 
-const durationSchema = z.union([z.number(), z.string()]).transform((value, context) => {
-  const ms = parseDuration(value)
-  if (ms !== undefined) return ms
-  context.addIssue({ code: 'custom', message: 'must be a duration such as "500ms", "10s" or "2m"' })
-  return z.NEVER
-})
+const durationSchema = z
+  .union([z.number(), z.string()], 'must be a duration such as "500ms"')
+  .transform((value, context) => {
+    const ms = parseDuration(value)
+    if (ms !== undefined) return ms
+    context.addIssue({ code: 'custom', message: 'must be a duration such as "500ms", "10s" or "2m"' })
+    return z.NEVER
+  })
 const addressesSchema = z
   .union([z.string().transform((text) => text.split(',').map((part) => part.trim())), z.array(z.string())])
   .pipe(z.array(z.string().min(1, 'an address is empty')).min(1))
@@ -82,7 +84,8 @@ function readFile(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
-    throw new CliError(EXIT.usage, `./${SETTINGS_FILE}: not JSON: ${(error as Error).message}`)
+    const what = error instanceof SyntaxError ? 'not JSON' : 'cannot be read'
+    throw new CliError(EXIT.usage, `./${SETTINGS_FILE}: ${what}: ${(error as Error).message}`)
   }
 }
 

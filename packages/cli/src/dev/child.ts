@@ -125,6 +125,7 @@ function lastWords(logFile: string, from: number): string | undefined {
   return lines
     .trim()
     .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('{'))
+    .filter((line) => line !== '' && !line.startsWith('{') && !line.startsWith('('))
     .at(-1)
+    ?.replace(/^error: /, '')
 }

@@ -59,7 +59,8 @@ export function pathProblem(path: Uint8Array): string | undefined {
   if (sep === '\\' && /[\\:]/.test(text)) return 'a character that this system does not allow'
   for (const part of text.split('/')) {
     if (part === '..') return 'the path leads out of the directory'
-    if (part === '' || part === '.') return 'the path has an empty part'
+    if (part === '') return 'the path has an empty part'
+    if (part === '.') return 'the path has a part "."'
   }
   return undefined
 }

@@ -10,7 +10,7 @@ import { note, paint, print, printJson } from '../base/output.js'
 import { readClusterFile } from '../dev/cluster-file.js'
 import type { ClusterFile } from '../dev/cluster-file.js'
 import { startDemo } from '../dev/demo.js'
-import { layoutConflict, newLayout } from '../dev/layout.js'
+import { layoutConflict, newLayout, refuseTakenPorts } from '../dev/layout.js'
 import { isRunning } from '../dev/processes.js'
 import { HELD_DIR, Supervisor } from '../dev/supervisor.js'
 
@@ -98,7 +98,11 @@ async function runDev(command: Command): Promise<void> {
 
 async function layoutFor(dataDir: string, flags: DevFlags, group: string): Promise<ClusterFile> {
   const existing = readClusterFile(dataDir)
-  if (existing === undefined) return newLayout({ ...DEFAULTS, ...definedOf(flags), group })
+  if (existing === undefined) {
+    const layout = await newLayout({ ...DEFAULTS, ...definedOf(flags), group })
+    await refuseTakenPorts(layout)
+    return layout
+  }
   const conflict = layoutConflict(existing, definedOf(flags))
   if (conflict !== undefined)
     throw new CliError(

@@ -4,7 +4,7 @@ import type { Logger } from '@coppice/runtime/server'
 import type { Command } from 'commander'
 import { settingsFor } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
-import { addressOption, countOption, namedAddresses } from '../base/options.js'
+import { addressOption, countOption, idOption, namedAddresses } from '../base/options.js'
 import { print, printJson } from '../base/output.js'
 import type { Settings } from '../base/settings.js'
 import { attachToParent } from '../dev/parent.js'
@@ -31,7 +31,7 @@ export function addServer(program: Command): void {
   const server = program.command('server').description('run one server in this process')
   const common = (command: Command): Command =>
     command
-      .requiredOption('--id <id>', 'name of this server, unique in the cluster')
+      .requiredOption('--id <id>', 'name of this server, unique in the cluster', idOption)
       .requiredOption('--listen <host:port>', 'where it listens', addressOption)
       .option('--advertise <host:port>', 'where others reach it (default: where it listens)', addressOption)
       .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
@@ -103,7 +103,11 @@ async function serve(
   const { createLogger, onShutdownSignals } = await import('@coppice/runtime/server')
   const group = role === 'replica' ? { group: settings.group } : {}
   const logger = createLogger({ id: flags.id, role, level: flags.logLevel, ...group })
-  const running = await start(settings, flags, logger)
+  const running = await start(settings, flags, logger).catch((error: unknown) => {
+    // What is wrong with the options, by the name of the option.
+    if (error instanceof RangeError) throw new CliError(EXIT.usage, `--${error.message}`)
+    throw error
+  })
   onShutdownSignals(() => running.stop())
   if (settings.output === 'json') printJson({ id: flags.id, address: running.address, pid: process.pid })
   else print(`${flags.id} listens on ${running.address}`)
