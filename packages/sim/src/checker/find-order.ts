@@ -61,7 +61,7 @@ export function findOrder(h: Encoded, budget: Budget): boolean {
       moves: moves.reverse(),
       triedOpen: moves.length === 0,
     })
-    let move = nextMove(choices, c)
+    const move = nextMove(choices, c)
     if (--left <= 0 || move === undefined) {
       if (++attempts > MAX_ATTEMPTS) return false
       back = back > MAX_BACK ? FIRST_BACK : back * BACK_GROWTH
