@@ -1,9 +1,9 @@
 // Records that take long to travel (PROTOCOL 2, 5 R1, R6): what is on its way is not sent twice and nobody is blamed for it, while a
 // member that is stuck is still told of.
 import { MAX_VALUE_BYTES } from '@coppice/protocol'
-import type { Report } from '@coppice/protocol'
+import type { ReplicaToClient, Report } from '@coppice/protocol'
 import { describe, expect, it } from 'vitest'
-import { packed } from './harness/clerk.js'
+import { packed, TestClerk } from './harness/clerk.js'
 import { addAll, change, startCluster } from './harness/setup.js'
 import type { Setup } from './harness/setup.js'
 
@@ -23,12 +23,16 @@ function slowDown(s: Setup, travelMs: (to: string) => number): { large: string[]
   return sent
 }
 
-/** One large operation of the clerk, as its first request; answered: `registered` clerks begin with id 1. */
-function putLarge(s: Setup, requestId = 1): void {
+function largeOp(): Uint8Array {
   const op = new Uint8Array(MAX_VALUE_BYTES)
   op.set([1, 1])
+  return op
+}
+
+/** One large operation of the clerk, as its first request; answered: `registered` clerks begin with id 1. */
+function putLarge(s: Setup, requestId = 1): void {
   const ids = { firstRequestId: requestId, firstIncomplete: requestId, count: 1 }
-  s.c.client('a', 1, { kind: 'requests', clerkId: s.clerk.clerkId, ...ids, ops: packed([op]) })
+  s.c.client('a', 1, { kind: 'requests', clerkId: s.clerk.clerkId, ...ids, ops: packed([largeOp()]) })
 }
 
 const troubles = (s: Setup): NonNullable<Report['trouble']>[] =>
@@ -104,5 +108,86 @@ describe('large records', () => {
     change(s, ['a', 'b', 'd'])
     expect(sent.large.map((x) => x.slice(0, 8))).toEqual(['logChunk'])
     expect(s.c.view('d').stateHash()).toBe(s.c.view('a').stateHash())
+  })
+})
+
+describe('large requests', () => {
+  /** Clerks of their own, registered, and all that is said to clients. */
+  function more(s: Setup, count: number): { clerks: TestClerk[]; heard: ReplicaToClient[] } {
+    const clerks = Array.from({ length: count }, (_, i) => new TestClerk(s.c, 10 + i, 'a'))
+    const heard: ReplicaToClient[] = []
+    s.c.onClient = (server, connection, message) => {
+      heard.push(message)
+      for (const clerk of [s.clerk, ...clerks]) if (clerk.connection === connection) clerk.on(server, message)
+    }
+    for (const clerk of clerks) clerk.register()
+    s.c.run(100, () => clerks.every((clerk) => clerk.clerkId > 0))
+    s.c.run(50)
+    return { clerks, heard }
+  }
+  const send = (s: Setup, clerk: TestClerk, requestId = 1): void => {
+    const ids = { clerkId: clerk.clerkId, firstRequestId: requestId, firstIncomplete: 1, count: 1 }
+    s.c.client('a', clerk.connection, { kind: 'requests', ...ids, ops: packed([largeOp()]) })
+  }
+  const added = (s: Setup, id: string): number => s.c.server(id).machine.counters.get(1)?.value ?? 0
+  const kinds = (heard: readonly ReplicaToClient[]): string[] =>
+    heard.map((m) => (m.kind === 'refused' ? m.reason : m.kind)).filter((kind) => kind !== 'registered')
+
+  it('several_at_once_enter_the_log_one_after_the_other_and_small_ones_pass', () => {
+    const s = startCluster()
+    const { clerks, heard } = more(s, 3)
+    slowDown(s, () => 100)
+    for (const clerk of clerks) send(s, clerk)
+    s.c.run(20)
+    const { nextIndex, commitIndex } = s.c.view('a')
+    expect(nextIndex - commitIndex).toBe(1)
+    s.clerk.add([2])
+    s.c.run(5)
+    expect(s.c.view('a').nextIndex).toBe(nextIndex + 1)
+    expect(s.c.run(3_000, () => added(s, 'a') === 3 && committed(s))).toBe(true)
+    s.c.run(100)
+    expect(kinds(heard)).toEqual(['replies', 'replies', 'replies', 'replies'])
+    expect(s.c.view('b').stateHash()).toBe(s.c.view('a').stateHash())
+  })
+
+  it('those_of_one_session_keep_their_order_and_are_executed_once_however_often_they_are_sent', () => {
+    const s = startCluster()
+    const { clerks, heard } = more(s, 1)
+    slowDown(s, () => 100)
+    for (const id of [1, 2, 3, 2, 3]) {
+      send(s, clerks[0]!, id)
+      s.c.run(5)
+    }
+    expect(s.c.run(3_000, () => added(s, 'b') === 3 && committed(s))).toBe(true)
+    s.c.run(100)
+    expect(kinds(heard)).toEqual(['replies', 'replies', 'replies'])
+    expect(added(s, 'a')).toBe(3)
+  })
+
+  it('skip_comes_after_what_waits', () => {
+    const s = startCluster()
+    const { clerks, heard } = more(s, 1)
+    const { clerkId, connection } = clerks[0]!
+    slowDown(s, () => 100)
+    for (const id of [1, 2]) {
+      send(s, clerks[0]!, id)
+      s.c.run(5)
+    }
+    s.c.client('a', connection, { kind: 'skip', clerkId, from: 2, to: 2, firstIncomplete: 1 })
+    s.c.run(5)
+    expect(s.c.run(3_000, () => added(s, 'b') === 2 && committed(s))).toBe(true)
+    s.c.run(100)
+    expect(kinds(heard)).toEqual(['replies', 'replies', 'replies'])
+  })
+
+  it('request_that_waits_when_the_epoch_ends_is_told_to_move', () => {
+    const s = startCluster()
+    const { clerks, heard } = more(s, 2)
+    slowDown(s, () => 400)
+    for (const clerk of clerks) send(s, clerk)
+    s.c.run(20)
+    change(s, ['b', 'c'])
+    expect(kinds(heard)).toContain('moved')
+    expect(added(s, 'b')).toBe(1)
   })
 })

@@ -19,6 +19,7 @@ import type {
   SkipMessage,
 } from '@coppice/protocol'
 import type { ClerkSession, Segment, Split } from './clerk-session.js'
+import { HeldFrames } from './held-frames.js'
 import type { Lease } from './lease.js'
 import type { OpenRecord } from './open-record.js'
 import type { PendingReplies } from './pending-replies.js'
@@ -32,6 +33,7 @@ export class Primary {
   readonly #replication: Replication
   readonly #pending: PendingReplies
   readonly #lease: Lease
+  readonly #held = new HeldFrames()
   readonly #split: Split = { problem: '', staleTo: 0, knownTo: 0, newTo: 0 }
   /** The log's time goes on from the last inherited entry: elapsedMs = now + this. */
   #elapsedOffset: Millis = 0
@@ -67,6 +69,34 @@ export class Primary {
 
   /** A clerk's run of requests: what is known is answered, what is new is admitted, the rest refused with the reason. */
   onRequests(connection: ConnectionId, m: RequestsMessage): void {
+    if (this.#mayPropose() && this.#held.hold(connection, m, this.#uncommittedBytes)) return
+    this.#admitHeldOf(m.clerkId)
+    this.#onRequests(connection, m)
+  }
+
+  /** Something changed: large requests that waited are admitted as far as they fit now, or all are answered by one that may not propose. */
+  admitHeld(): void {
+    while (this.#held.size > 0) {
+      const frame = this.#held.next(this.#uncommittedBytes, !this.#mayPropose())
+      if (frame === undefined) return
+      this.#onRequests(frame.connection, frame.message)
+    }
+  }
+
+  clientGone(connection: ConnectionId): void {
+    this.#held.clientGone(connection)
+  }
+
+  #admitHeldOf(clerkId: ClerkId): void {
+    if (this.#held.size === 0) return
+    for (const frame of this.#held.takeOf(clerkId)) this.#onRequests(frame.connection, frame.message)
+  }
+
+  get #uncommittedBytes(): number {
+    return this.#replication.tail.bytes + this.#open.length
+  }
+
+  #onRequests(connection: ConnectionId, m: RequestsMessage): void {
     const s = this.#s
     if (!this.#mayPropose())
       return s.reply(connection, movedMessage(s, 'requests', m.clerkId, m.firstRequestId, m.count))
@@ -89,6 +119,7 @@ export class Primary {
 
   /** Skip(from..to): never refused for load, for it is how a clerk learns what became of a request. */
   onSkip(connection: ConnectionId, m: SkipMessage): void {
+    this.#admitHeldOf(m.clerkId)
     const s = this.#s
     const count = m.to - m.from + 1
     if (!this.#mayPropose()) return s.reply(connection, movedMessage(s, 'skip', m.clerkId, m.from, count))
@@ -292,7 +323,7 @@ export class Primary {
     const uncommitted = s.log.nextIndex - s.commitIndex
     if (uncommitted + operations > MAX_UNCOMMITTED_OPERATIONS) return false
     // An operation larger than the window goes alone.
-    return uncommitted === 0 || this.#replication.tail.bytes + this.#open.length + bytes <= MAX_UNCOMMITTED_BYTES
+    return uncommitted === 0 || this.#uncommittedBytes + bytes <= MAX_UNCOMMITTED_BYTES
   }
 }
 

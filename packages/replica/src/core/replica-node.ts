@@ -94,6 +94,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
       this.#reads.release()
       this.#snapshots.maybeCommit()
     }
+    if (!s.reloading) this.#primary.admitHeld()
     return s.effects
   }
 
@@ -112,6 +113,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
       case 'tick':
         return this.#tick()
       case 'clientGone':
+        this.#primary.clientGone(input.connection)
         this.#pending.clientGone(input.connection)
         this.#reads.clientGone(input.connection)
         return this.#upkeep.clientGone(input.connection)
