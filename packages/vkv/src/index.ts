@@ -1,4 +1,6 @@
 // @coppice/vkv: the key-value store over real sockets. Loads no server code and no lmdb.
+// The reference gives `Symbol.asyncDispose` to users whose own TypeScript settings do not name it.
+/// <reference lib="esnext.disposable" preserve="true" />
 import { connectClerk, type ClusterUrl, type ConnectOptions } from '@coppice/clerk'
 import { holdProcess, nodeText } from '@coppice/runtime'
 import type { Kv } from './client/kv.js'
