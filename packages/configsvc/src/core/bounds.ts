@@ -10,6 +10,8 @@ export const LEARN_REPEAT_MS = 100
 export const INSTALL_PATIENCE_MS = 30_000
 /** A learner that makes no progress for so long has failed, ms. */
 export const LEARN_PATIENCE_MS = 15_000
+/** A learner is given up after this many T_fail of silence: nothing is stopped meanwhile, and installing a snapshot may stall it. */
+export const LEARNER_SILENCE_FACTOR = 4
 /** First and longest pause between attempts that fail one after the other, ms. */
 export const RETRY_MIN_MS = 50
 export const RETRY_MAX_MS = 2_000

@@ -63,7 +63,14 @@ function blame(
   if (report === undefined || trouble === undefined || condemned.has(reporter)) return []
   // Trouble of an older epoch, or younger than T_fail, may pass by itself.
   if (report.epoch !== s.epoch || trouble.sinceMs < s.params.failMs) return []
-  const waitingFor = trouble.waitingFor.filter((id) => s.members.includes(id) && !condemned.has(id))
+  // One that promised a later epoch cannot acknowledge in this one: a reason for a new epoch, not against the member.
+  const promised = (id: NodeId): boolean => {
+    const own = detector.report(id)
+    return own !== undefined && (own.epoch > s.epoch || own.sealedFor > s.epoch)
+  }
+  const waitingFor = trouble.waitingFor.filter(
+    (id) => s.members.includes(id) && !condemned.has(id) && (trouble.kind === 'fsync' || !promised(id)),
+  )
   const left = s.members.length - condemned.size - waitingFor.length
   // One that waits for too many others is more likely cut off itself.
   if (left < minReplicas(s) && !waitingFor.includes(reporter) && waitingFor.length > 1) {

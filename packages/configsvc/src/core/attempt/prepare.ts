@@ -2,7 +2,7 @@
 // little. Nothing is stopped yet: any failure abandons the attempt and leaves the old epoch untouched.
 import { FREE_DISK_WATERMARK_BYTES } from '@coppice/protocol'
 import type { ConfigState, NodeId } from '@coppice/protocol'
-import { LEARN_PATIENCE_MS, LEARN_REPEAT_MS } from '../bounds.js'
+import { LEARNER_SILENCE_FACTOR, LEARN_PATIENCE_MS, LEARN_REPEAT_MS } from '../bounds.js'
 import { abandoned, entryOf, repeatUntil } from './attempt.js'
 import type { AttemptEnv, AttemptPlan, AttemptResult, Step } from './attempt.js'
 
@@ -69,7 +69,9 @@ export function* prepare(
       if (interrupted !== undefined) failure ??= abandoned(interrupted, [], true)
       for (const [id, l] of learners) {
         if (l.ready) continue
-        if (env.detector.silent(env.now, id)) failure ??= abandoned(`server ${id} went silent while it learned`, [id])
+        const silentMs = env.now - env.detector.silentAt(id) + prev.params.failMs
+        if (silentMs >= LEARNER_SILENCE_FACTOR * prev.params.failMs)
+          failure ??= abandoned(`server ${id} went silent while it learned`, [id])
         if (env.now - l.progressAt >= LEARN_PATIENCE_MS) {
           failure ??= abandoned(`server ${id} made no progress for ${LEARN_PATIENCE_MS} ms while it learned`, [id])
         }
