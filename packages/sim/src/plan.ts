@@ -63,7 +63,7 @@ export function planOf(random: Prng): Plan {
     snapshotEveryBytes: random.pick([1_500, 6_000, 40_000]),
     minLogBytesKept: random.pick([0, 2_000, 64_000]),
     faultsFromMs: random.between(1_200, 2_500),
-    healMs: random.between(6_000, 10_500),
+    healMs: random.between(5_500, 10_000),
     faultEveryMs: random.pick([350, 800, 1_600]),
     faults: faults.length === 0 ? FAULTS : faults,
     thinkMs: random.pick([20, 50, 100]),

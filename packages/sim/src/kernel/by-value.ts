@@ -5,23 +5,22 @@ import type { LinkKind, Message, Ops, TextPort } from '@coppice/protocol'
 
 export type PassMode = 'share' | 'freeze' | 'codec'
 
-/** A message in flight: `open` gives a fresh value at each delivery. */
+/** A message in flight, to be delivered `copies` times: `open` gives each delivery its own value. */
 export interface Parcel {
-  readonly bytes: number
   open(): Message
 }
 
-export function pack(message: Message, link: LinkKind, mode: PassMode, text: TextPort): Parcel {
+export function pack(message: Message, link: LinkKind, mode: PassMode, text: TextPort, copies = 1): Parcel {
   if (mode === 'codec') {
     const encoded = encodeMessage(message, text).slice()
-    return { bytes: encoded.length, open: () => decodeMessage(encoded.slice(), link, text) }
+    return { open: () => decodeMessage(copies > 1 ? encoded.slice() : encoded, link, text) }
   }
   const copy = copyData(message)
   if (copy === undefined) {
     if (mode === 'freeze') deepFreeze(message)
-    return { bytes: 200, open: () => message }
+    return { open: () => message }
   }
-  return { bytes: copy.bytes, open: () => copyData(copy.message)!.message }
+  return { open: () => (copies > 1 ? copyData(copy)! : copy) }
 }
 
 function copyOps(ops: Ops): Ops {
@@ -29,27 +28,27 @@ function copyOps(ops: Ops): Ops {
 }
 
 /** A copy of a data message with its own bytes; undefined for a control message. */
-function copyData(message: Message): { message: Message; bytes: number } | undefined {
+function copyData(message: Message): Message | undefined {
   switch (message.kind) {
     case 'requests':
     case 'reads': {
       const ops = copyOps(message.ops)
-      return { message: { ...message, ops }, bytes: 40 + ops.end }
+      return { ...message, ops }
     }
     case 'replies':
     case 'readReplies': {
       const replies = copyOps(message.replies)
-      return { message: { ...message, replies }, bytes: 40 + replies.end }
+      return { ...message, replies }
     }
     case 'register':
     case 'registered':
-      return { message: { ...message, nonce: message.nonce.slice() }, bytes: 30 }
+      return { ...message, nonce: message.nonce.slice() }
     case 'append':
-      return { message: { ...message, record: message.record.slice() }, bytes: 30 + message.record.length }
+      return { ...message, record: message.record.slice() }
     case 'logChunk':
-      return { message: { ...message, records: message.records.slice() }, bytes: 40 + message.records.length }
+      return { ...message, records: message.records.slice() }
     case 'snapshotChunk':
-      return { message: { ...message, bytes: message.bytes.slice() }, bytes: 60 + message.bytes.length }
+      return { ...message, bytes: message.bytes.slice() }
     default:
       return undefined
   }
@@ -58,7 +57,6 @@ function copyData(message: Message): { message: Message; bytes: number } | undef
 /** Overwrites the borrowed bytes of a message after the step it was lent for, so that a kept view shows. */
 export function poison(message: Message): void {
   if (message.kind === 'requests' || message.kind === 'reads') message.ops.buffer.fill(0xaa)
-  else if (message.kind === 'replies' || message.kind === 'readReplies') message.replies.buffer.fill(0xaa)
 }
 
 export function deepFreeze(value: unknown): void {

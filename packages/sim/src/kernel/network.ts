@@ -93,11 +93,11 @@ export class Network {
     }
     const link: LinkKind =
       from.role === 'config' ? (target.role === 'config' ? 'config-config' : 'replica-config') : linkOfReplica(target)
-    const parcel = pack(message, link, this.options.passMode, this.options.text)
     const sender: Sender = { id: from.id, storeId: from.storeId }
     const { incarnation, storeId } = target
     const copies = this.duplication > 0 && this.#random.chance(this.duplication) ? 2 : 1
     if (copies === 2) this.duplicated++
+    const parcel = pack(message, link, this.options.passMode, this.options.text, copies)
     for (let i = 0; i < copies; i++) {
       this.kernel.at(this.#arrival(from.id, to), () => {
         if (!target.alive || target.storeId !== storeId) return

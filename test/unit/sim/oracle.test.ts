@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest'
+import { DEFAULT_PARAMS, sealRecord, RECORD_HEADER_BYTES, RUN_BARRIER } from '@coppice/protocol'
+import type { ConfigState } from '@coppice/protocol'
+import { nodeBytes } from '@coppice/runtime'
+import { Logs } from '../../../packages/sim/src/oracle/logs.js'
+import { Registers } from '../../../packages/sim/src/oracle/registers.js'
+import { History } from '../../../packages/sim/src/workload/history.js'
+
+function state(version: number, epoch: number): ConfigState {
+  return {
+    clusterId: 'c',
+    group: 'main',
+    version,
+    epoch,
+    members: ['r1'],
+    start: 1,
+    checkpointId: `e${epoch}`,
+    reservedEpoch: epoch,
+    wanted: 1,
+    servers: [],
+    configServers: [],
+    params: DEFAULT_PARAMS,
+    adminResults: [],
+    history: [],
+  }
+}
+const ballot = (round: number) => ({ round, node: 'c1' })
+
+describe('registers', () => {
+  test('accepted_is_chosen_by_a_majority_in_one_ballot_only', () => {
+    const registers = new Registers(3)
+    registers.enterSent(1, 'e1', 0)
+    expect(registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 1) })).toBeUndefined()
+    expect(registers.accepted('c2', { ballot: ballot(2), version: 1, value: state(1, 1) })).toBeUndefined()
+    expect(registers.epoch).toBe(0)
+    expect(registers.accepted('c3', { ballot: ballot(2), version: 1, value: state(1, 1) })?.epoch).toBe(1)
+  })
+  test('accepted_two_values_of_one_version_is_a_violation', () => {
+    const registers = new Registers(1)
+    registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 0) })
+    expect(() =>
+      registers.accepted('c1', { ballot: ballot(2), version: 1, value: { ...state(1, 0), wanted: 2 } }),
+    ).toThrow('P3')
+  })
+  test('accepted_an_epoch_that_did_not_grow_out_of_the_active_one_is_a_violation', () => {
+    const registers = new Registers(1)
+    registers.enterSent(1, 'e1', 0)
+    registers.enterSent(3, 'e3', 2)
+    registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 1) })
+    expect(() => registers.accepted('c1', { ballot: ballot(1), version: 2, value: state(2, 3) })).toThrow('I1')
+  })
+})
+
+function record(epoch: number, firstIndex: number, elapsedMs: number): Uint8Array {
+  const bytes = new Uint8Array(RECORD_HEADER_BYTES + 1)
+  bytes[RECORD_HEADER_BYTES] = RUN_BARRIER
+  sealRecord(bytes, { epoch, firstIndex, entries: 1, elapsedMs }, nodeBytes.crc32)
+  return bytes
+}
+
+describe('logs', () => {
+  test('record_equal_place_needs_equal_bytes_and_predecessor', () => {
+    const logs = new Logs()
+    logs.record('a', record(2, 5, 10), 1)
+    logs.record('b', record(2, 5, 10), 1)
+    logs.record('b', record(3, 5, 10), 1)
+    expect(() => logs.record('b', record(2, 5, 11), 1)).toThrow('I2')
+    expect(() => logs.record('b', record(2, 5, 10), 2)).toThrow('I2')
+  })
+  test('proposes_and_entered_allow_one_incarnation_and_one_checkpoint', () => {
+    const logs = new Logs()
+    logs.proposes(1, 'a.1')
+    logs.proposes(1, 'a.1')
+    expect(() => logs.proposes(1, 'a.2')).toThrow('I2')
+    logs.entered('a', 1, 'x', 5)
+    logs.entered('b', 1, 'x', 5)
+    expect(() => logs.entered('c', 1, 'y', 5)).toThrow('I2')
+  })
+})
+
+describe('history', () => {
+  test('end_a_read_below_a_version_known_before_it_is_a_violation', () => {
+    const history = new History()
+    const put = history.begin('p', 'write', 'k', 'v')
+    const early = history.begin('q', 'read', 'k', undefined)
+    history.end(put, 'ok', undefined, { version: 7, value: 'v' })
+    history.end(early, 'ok', 'old', { version: 3, value: 'old' })
+    const late = history.begin('q', 'read', 'k', undefined)
+    expect(() => history.end(late, 'ok', 'old', { version: 3, value: 'old' })).toThrow('I5')
+  })
+  test('operations_leave_out_what_says_nothing', () => {
+    const history = new History()
+    history.begin('p', 'read', 'k', undefined)
+    history.failed(history.begin('p', 'write', 'k', 'never'), 'not-applied')
+    history.failed(history.begin('p', 'write', 'k', 'perhaps'), 'unknown')
+    expect(history.operations().map((o) => [o.value, o.outcome])).toEqual([['perhaps', 'open']])
+  })
+})
