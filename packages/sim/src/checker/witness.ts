@@ -30,7 +30,7 @@ function inOrder(h: Encoded, blocks: readonly Block[], following: Following): nu
   return order
 }
 
-// Puts each failed comparison into the first gap in which the state differs and that lies between its lines.
+// Puts each failed comparison into the last gap in which the state differs and that lies between its lines: there it delays nothing else.
 function withDiffers(h: Encoded, order: readonly number[]): number[] | undefined {
   const n = order.length
   // Gap i lies behind the first i operations, at the earliest from `from[i]` on and at the latest until `to[i]`.
@@ -48,9 +48,9 @@ function withDiffers(h: Encoded, order: readonly number[]): number[] | undefined
   for (let op = 0; op < h.n; op++) {
     if (h.kind[op] !== DIFFERS) continue
     const [call, answer] = [h.calls[op]!, h.returns[op]!]
-    let gap = firstGap(to, call)
-    while (gap <= n && states[gap] === h.a[op] && from[gap]! < answer) gap++
-    if (gap > n || from[gap]! >= answer) return undefined
+    let gap = lastGap(from, answer)
+    while (gap >= 0 && states[gap] === h.a[op] && to[gap]! > call) gap--
+    if (gap < 0 || to[gap]! <= call) return undefined
     const others = inGap.get(gap)
     if (others === undefined) inGap.set(gap, [op])
     else others.push(op)
@@ -64,14 +64,14 @@ function withDiffers(h: Encoded, order: readonly number[]): number[] | undefined
   return whole
 }
 
-// First gap that is open after `call`.
-function firstGap(to: Float64Array, call: number): number {
+// Last gap that is open before `answer`.
+function lastGap(from: Float64Array, answer: number): number {
   let low = 0
-  let high = to.length - 1
+  let high = from.length - 1
   while (low < high) {
-    const middle = (low + high) >>> 1
-    if (to[middle]! > call) high = middle
-    else low = middle + 1
+    const middle = (low + high + 1) >>> 1
+    if (from[middle]! < answer) low = middle
+    else high = middle - 1
   }
   return low
 }
