@@ -112,6 +112,7 @@ describe('epochs', () => {
         snapshotCommitted: () => undefined,
       },
       table: new ClerkTable(testBytes),
+      recovered: { snapshotBytes: 0 },
       machine: { digest: 'd', getState: () => ({ next: () => undefined, release: () => undefined }) },
       random: () => 0.5,
       event: () => undefined,

@@ -16,6 +16,9 @@ const PIECE_PRELUDE = 0
 const PIECE_TABLE = 1
 const PIECE_MACHINE = 2
 
+/** However large the state is, a snapshot waits for no more than so many times the configured bytes of log. */
+const LONGEST_WAIT = 4
+
 interface Running {
   readonly snapshotId: string
   readonly index: Index
@@ -34,16 +37,25 @@ export class Snapshots {
   readonly #s: Shared
   readonly #replication: Replication
   #running: Running | undefined
+  /** Size of the newest snapshot. */
+  #newestBytes: number
 
   constructor(shared: Shared, replication: Replication) {
     this.#s = shared
+    this.#newestBytes = shared.recovered.snapshotBytes
     this.#replication = replication
   }
 
   get wantsCapture(): boolean {
     const run = this.#running
     if (run !== undefined) return run.stage !== 'captured' && run.inFlight < CHUNKS_IN_FLIGHT
-    return this.#s.running && this.#s.log.bytesSinceSnapshot >= this.#s.options.snapshotEveryBytes
+    return this.#s.running && this.#s.log.bytesSinceSnapshot >= this.#dueBytes
+  }
+
+  /** A large state is written again only after about as many bytes of log, within bounds that keep a recovery short. */
+  get #dueBytes(): number {
+    const every = this.#s.options.snapshotEveryBytes
+    return Math.max(every, Math.min(this.#newestBytes, LONGEST_WAIT * every))
   }
 
   /** Idle time: begins a capture, or takes one piece of it. */
@@ -92,6 +104,7 @@ export class Snapshots {
     } else {
       s.write([{ kind: 'snapshotCommit', header }], -1)
     }
+    this.#newestBytes = totalBytes
     s.event('snapshotCommitted', { index, chunks, bytes: totalBytes })
   }
 
