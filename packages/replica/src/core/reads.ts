@@ -6,6 +6,7 @@ import {
   MAX_PAGE_BYTES,
   MAX_WAITING_READ_BYTES,
   MAX_WAITING_READS,
+  MAX_RECORD_BYTES,
   Writer,
   readU32,
   writeU32,
@@ -164,14 +165,14 @@ export class Reads {
     let laterDep = 0
     let bytes = 0
     const sendReady = (): void => {
-      const answers = ready.take()
+      const answers = taken(ready)
       this.#send({ connection, firstReadId, count: readyCount, epoch, minIndex: readyDep, ageMs, answers })
       ready.reset()
       readyCount = readyDep = 0
     }
     const keepLater = (): void => {
       const some = { connection, firstReadId, count: offsets.length, epoch, minIndex: laterDep, ageMs, offsets }
-      this.#wait({ ...some, answers: later.take(), dep: laterDep, deadline: s.now + s.params.failMs })
+      this.#wait({ ...some, answers: taken(later), dep: laterDep, deadline: s.now + s.params.failMs })
       later.reset()
       offsets = []
       laterDep = 0
@@ -265,4 +266,9 @@ export class Reads {
       i += n
     }
   }
+}
+
+/** What was written; large answers are given away with their buffer, for a copy of them would hold up everything else. */
+function taken(w: Writer): Uint8Array {
+  return w.length > MAX_RECORD_BYTES ? w.giveAway(4 * 1024) : w.take()
 }
