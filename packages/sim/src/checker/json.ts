@@ -29,7 +29,7 @@ export function canonical(value: Json): string {
 }
 
 // A number token that may not survive as a double: 16 digits or more, or an exponent.
-const RISKY = /\d{16}|\d[.\d]*[eE]/
+const RISKY = /\d[\d.]{15}|\d[eE][-+]?\d/
 
 /** JSON.parse that keeps every number exact. Throws SyntaxError. */
 export function parseJson(text: string): Json {

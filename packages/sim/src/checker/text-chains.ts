@@ -43,9 +43,11 @@ export class TextChains {
     if (this.lengths.includes(0)) return false
     let before = ''
     let places = new Map<number, Place>()
+    let reach = new Set<number>()
     for (const [text, reader] of this.longestRead()) {
       const shared = sharedLength(before, text)
-      const next = this.followOne(text, shared, places)
+      reach = this.reachable(text, new Set([...reach].filter((at) => at <= shared)))
+      const next = this.followOne(text, shared, places, reach)
       if (next === undefined) return false
       if (next === 'nobody') {
         this.offending = [reader]
@@ -72,11 +74,24 @@ export class TextChains {
     return sorted.filter(([text], i) => !(sorted[i + 1]?.[0].startsWith(text) ?? false))
   }
 
+  // Places in `text` at which what came before can have been made by some operations; `known` of them are in a beginning already.
+  private reachable(text: string, known: Set<number>): Set<number> {
+    known.add(0)
+    for (const length of this.writtenLengths)
+      if (length <= text.length && this.rootsOf(text, length).length > 0) known.add(length)
+    // A set grows while it is walked: every place is looked at once.
+    for (const at of known)
+      for (const n of this.lengths)
+        if (this.appendsByText.has(text.slice(at, at + n)) && at + n <= text.length) known.add(at + n)
+    return known
+  }
+
   // Takes `text` apart down to a place that is known from the text before it, or to its first write.
   private followOne(
     text: string,
     shared: number,
     known: ReadonlyMap<number, Place>,
+    reach: ReadonlySet<number>,
   ): Map<number, Place> | 'nobody' | undefined {
     const { h } = this
     const back: number[] = []
@@ -85,7 +100,7 @@ export class TextChains {
     while (place === undefined) {
       const roots = this.rootsOf(text, length)
       const appends = this.lengths.flatMap((n) =>
-        n > length ? [] : (this.appendsByText.get(text.slice(length - n, length)) ?? []),
+        reach.has(length - n) ? (this.appendsByText.get(text.slice(length - n, length)) ?? []) : [],
       )
       if (roots.length + appends.length > 1) return undefined
       if (roots.length === 1) {

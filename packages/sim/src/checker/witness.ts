@@ -1,37 +1,72 @@
 // Blocks in an order make a whole history; failed comparisons are put where they fit, and the result is played through. An order that
 // plays through is proof, whatever made it.
-import { ABSENT, DIFFERS, READ, after } from './encode.js'
+import { ABSENT, DIFFERS, INITIAL, READ, after } from './encode.js'
 import type { Encoded } from './encode.js'
 import { forwardBlocks, membersOf, zoneBefore } from './blocks.js'
 import type { Block, Following } from './blocks.js'
 
+/** Times that a failed comparison without a place makes other blocks move. */
+const ROUNDS = 16
+
 /** True when the blocks, with all failed comparisons between them, were put into an order that explains every answer. */
 export function findWitness(h: Encoded, blocks: readonly Block[], following: Following): boolean {
-  const order = inOrder(h, blocks, following)
-  const whole = withDiffers(h, order)
-  return whole !== undefined && playsThrough(h, whole)
+  const schedule = new Schedule(blocks)
+  for (let round = 0; round < ROUNDS; round++) {
+    const { whole, homeless } = withDiffers(h, schedule.order(h, following))
+    if (homeless.length === 0) return playsThrough(h, whole)
+    if (!homeless.every((op) => schedule.makeRoom(h, op))) return false
+  }
+  return false
 }
 
-// Each block at a moment in which it can be: a zone at its beginning, any other block outside of zones.
-function inOrder(h: Encoded, blocks: readonly Block[], following: Following): number[] {
-  const forward = forwardBlocks(blocks)
-  const momentOf = (block: Block): number => {
-    if (block.firstReturn < block.lastCall) return block.firstReturn
-    const outer = zoneBefore(forward, block.lastCall)
-    return outer === undefined ? block.lastCall : Math.max(block.lastCall, outer.lastCall)
+/** The moment at which each block is. */
+class Schedule {
+  private readonly forward: readonly Block[]
+  private readonly places: { readonly block: Block; moment: number }[]
+
+  constructor(blocks: readonly Block[]) {
+    this.forward = forwardBlocks(blocks)
+    // A zone at its beginning, any other block as soon as it can be outside of zones.
+    this.places = blocks.map((block) => ({
+      block,
+      moment: block.firstReturn < block.lastCall ? block.firstReturn : this.outsideZones(block.lastCall),
+    }))
   }
-  const moments = blocks.map((block) => ({ block, moment: momentOf(block) }))
-  // Two blocks at one moment: the one that must be done first goes first.
-  moments.sort((x, y) => x.moment - y.moment || x.block.firstReturn - y.block.firstReturn)
-  const order: number[] = []
-  for (const { block } of moments)
-    for (const group of membersOf(block, following))
-      order.push(...[...group].sort((x, y) => h.returns[x]! - h.returns[y]!))
-  return order
+
+  order(h: Encoded, following: Following): number[] {
+    // Two blocks at one moment: the one that must be done first goes first.
+    const sorted = [...this.places].sort((x, y) => x.moment - y.moment || x.block.firstReturn - y.block.firstReturn)
+    const order: number[] = []
+    for (const { block } of sorted)
+      for (const group of membersOf(block, following))
+        order.push(...[...group].sort((x, y) => h.returns[x]! - h.returns[y]!))
+    return order
+  }
+
+  /** Moves a block to where it changes the state while the failed comparison is pending. */
+  makeRoom(h: Encoded, differs: number): boolean {
+    for (const place of this.places) {
+      const { firstReturn, lastCall } = place.block
+      const latest = Math.min(firstReturn, h.returns[differs]!)
+      const earliest = Math.max(lastCall, h.calls[differs]!)
+      if (firstReturn < lastCall || earliest >= latest || place.block.root === INITIAL) continue
+      const moment = this.outsideZones(earliest)
+      if (moment >= latest || moment === place.moment) continue
+      place.moment = moment
+      return true
+    }
+    return false
+  }
+
+  private outsideZones(moment: number): number {
+    const zone = zoneBefore(this.forward, moment)
+    return zone === undefined ? moment : Math.max(moment, zone.lastCall)
+  }
 }
 
 // Puts each failed comparison into the last gap in which the state differs and that lies between its lines: there it delays nothing else.
-function withDiffers(h: Encoded, order: readonly number[]): number[] | undefined {
+// Homeless are those for which there is none.
+function withDiffers(h: Encoded, order: readonly number[]): { whole: number[]; homeless: number[] } {
   const n = order.length
   // Gap i lies behind the first i operations, at the earliest from `from[i]` on and at the latest until `to[i]`.
   const from = new Float64Array(n + 1).fill(-1)
@@ -39,18 +74,20 @@ function withDiffers(h: Encoded, order: readonly number[]): number[] | undefined
   const states = new Int32Array(n + 1).fill(ABSENT)
   for (let i = 0; i < n; i++) {
     from[i + 1] = Math.max(from[i]!, h.calls[order[i]!]!)
-    const state = h.kind[order[i]!] === READ ? states[i]! : after(h, order[i]!, states[i]!)
-    if (state < 0) return undefined
-    states[i + 1] = state
+    states[i + 1] = h.kind[order[i]!] === READ ? states[i]! : after(h, order[i]!, states[i]!)
   }
   for (let i = n - 1; i >= 0; i--) to[i] = Math.min(to[i + 1]!, h.returns[order[i]!]!)
   const inGap = new Map<number, number[]>()
+  const homeless: number[] = []
   for (let op = 0; op < h.n; op++) {
     if (h.kind[op] !== DIFFERS) continue
     const [call, answer] = [h.calls[op]!, h.returns[op]!]
     let gap = lastGap(from, answer)
     while (gap >= 0 && states[gap] === h.a[op] && to[gap]! > call) gap--
-    if (gap < 0 || to[gap]! <= call) return undefined
+    if (gap < 0 || to[gap]! <= call) {
+      homeless.push(op)
+      continue
+    }
     const others = inGap.get(gap)
     if (others === undefined) inGap.set(gap, [op])
     else others.push(op)
@@ -61,7 +98,7 @@ function withDiffers(h: Encoded, order: readonly number[]): number[] | undefined
     whole.push(...(inGap.get(i) ?? []).sort((x, y) => h.returns[x]! - h.returns[y]!))
     if (i < n) whole.push(order[i]!)
   }
-  return whole
+  return { whole, homeless }
 }
 
 // Last gap that is open before `answer`.
