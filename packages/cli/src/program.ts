@@ -1,7 +1,7 @@
 // The coppice command: its options, its verbs, and how a failure ends it.
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { EXIT, exitCodeOf, messageOf } from './base/exit.js'
+import { EXIT, exitCodeOf, failureJson, messageOf } from './base/exit.js'
 import { note, paint } from './base/output.js'
 import { addBench } from './verbs/bench.js'
 import { addChaos } from './verbs/chaos.js'
@@ -59,12 +59,14 @@ function overrideExits(command: Command): void {
 
 /** Runs the command; resolves with its exit code. */
 export async function run(argv: readonly string[]): Promise<number> {
+  const program = buildProgram()
   try {
-    await buildProgram().parseAsync([...argv])
+    await program.parseAsync([...argv])
     return Number(process.exitCode ?? EXIT.ok)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-    note(`${paint('red', 'error:', process.stderr)} ${messageOf(error)}`)
+    const asJson = (program.opts<{ output?: string }>().output ?? process.env['COPPICE_OUTPUT']) === 'json'
+    note(asJson ? failureJson(error) : `${paint('red', 'error:', process.stderr)} ${messageOf(error)}`)
     return exitCodeOf(error)
   }
 }

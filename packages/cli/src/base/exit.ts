@@ -63,3 +63,12 @@ export function messageOf(error: unknown): string {
     error instanceof CliError || error.name === 'StartupError' || error instanceof RangeError || 'errno' in error
   return expected ? error.message : (error.stack ?? error.message)
 }
+
+/** The failure as `-o json` prints it, one line on stderr. */
+export function failureJson(error: unknown): string {
+  const message = messageOf(error)
+  const exitCode = exitCodeOf(error)
+  if (!(error instanceof CoppiceError)) return JSON.stringify({ error: { message, exitCode } })
+  const { code, outcome, retryable, attempts, epoch, requestId } = error
+  return JSON.stringify({ error: { message, exitCode, code, outcome, retryable, attempts, epoch, requestId } })
+}
