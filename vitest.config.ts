@@ -16,7 +16,7 @@ export default defineConfig({
       {
         resolve,
         ssr,
-        test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 300_000 },
+        test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 1_200_000 },
       },
       {
         resolve,
