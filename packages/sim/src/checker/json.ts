@@ -29,18 +29,27 @@ export function canonical(value: Json): string {
 }
 
 // A number token that may not survive as a double: 16 digits or more, or an exponent.
-const RISKY = /\d[\d.]{15}|\d[eE][-+]?\d/
+const RISKY = /\d[\d.]{15}|\d[eE]/
+// A number so small that its double may be 0.
+const VANISHING = /\d[eE]-\d{3}/
 
-/** JSON.parse that keeps every number exact. Throws SyntaxError. */
+/** JSON.parse that keeps numbers exact, so that numbers which differ never become equal. Throws SyntaxError. */
 export function parseJson(text: string): Json {
   const value: Json = JSON.parse(text)
-  if (!RISKY.test(text)) return value
+  if (!mayHaveLost(value) && !VANISHING.test(text)) return value
   // The text is valid JSON, so numbers outside strings can be found by one regular expression and marked by a string that no input can hold.
   const mark = freeMark(text)
   const marked = text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) =>
     token.startsWith('"') || !RISKY.test(token) ? token : JSON.stringify(mark + token),
   )
   return unmark(JSON.parse(marked), mark)
+}
+
+// A number that is no safe integer may have been rounded.
+function mayHaveLost(value: Json): boolean {
+  if (typeof value === 'number') return !Number.isSafeInteger(value)
+  if (value === null || typeof value !== 'object') return false
+  return Object.values(value).some(mayHaveLost)
 }
 
 function freeMark(text: string): string {
