@@ -5,18 +5,26 @@ import { defineConfig } from 'vitest/config'
 const resolve = { conditions: ['coppice-source'] }
 const ssr = { resolve: { conditions: ['coppice-source', 'node', 'import', 'module', 'default'] } }
 
+// One for each of two cores: by default vitest leaves one idle.
+const maxWorkers = 2
+
 export default defineConfig({
   test: {
     projects: [
       {
         resolve,
         ssr,
-        test: { name: 'unit', include: ['test/{unit,scenario,conformance}/**/*.test.ts'], testTimeout: 30_000 },
+        test: {
+          name: 'unit',
+          include: ['test/{unit,scenario,conformance}/**/*.test.ts'],
+          testTimeout: 60_000,
+          maxWorkers,
+        },
       },
       {
         resolve,
         ssr,
-        test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 1_200_000 },
+        test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 1_200_000, maxWorkers },
       },
       {
         resolve,
