@@ -271,6 +271,16 @@ export class Configuration {
     return first
   }
 
+  /** The earliest answer among pending reads and cas that ask for this state; Infinity when none does. */
+  askedBefore(state: number): number {
+    const { h } = this
+    let earliest = Infinity
+    for (let op = this.next[h.n]!; op !== h.n; op = this.next[op]!)
+      if ((h.kind[op] === READ || h.kind[op] === CAS) && h.a[op] === state && h.returns[op]! < earliest)
+        earliest = h.returns[op]!
+    return earliest
+  }
+
   /** Whether a pending read or cas asks for this state. */
   isAskedNow(state: number): boolean {
     const { h } = this

@@ -9,6 +9,7 @@ import type { Configuration } from './configuration.js'
 interface Askers {
   /** Lines of invocation, rising, and the earliest answer from there on. */
   readonly calls: number[]
+  readonly returns: number[]
   readonly earliestFrom: number[]
 }
 
@@ -50,7 +51,8 @@ export class Demand {
       const earliestFrom: number[] = []
       let earliest = Infinity
       for (let i = ops.length - 1; i >= 0; i--) earliestFrom[i] = earliest = Math.min(earliest, h.returns[ops[i]!]!)
-      this.askers.set(state, { calls: ops.map((op) => h.calls[op]!), earliestFrom })
+      const returns = ops.map((op) => h.returns[op]!)
+      this.askers.set(state, { calls: ops.map((op) => h.calls[op]!), returns, earliestFrom })
     }
   }
 
@@ -105,6 +107,23 @@ export class Demand {
     if (this.comparesFrom(c, made)) return true
     const nextAsked = Math.min(nextOf(this.askers.get(made)?.calls, now), nextOf(this.openComparerCalls.get(made), now))
     return nextAsked !== Infinity && nextAsked < this.windows.endOf(made, h.returns[op]!)
+  }
+
+  /**
+   * Until when the state must stay once it is made at `now`, because of operations that are invoked later and answered before anything
+   * could make it again.
+   */
+  holdUntil(c: Configuration, state: number, now: number, maker: number): number {
+    const { h } = this
+    for (let op = c.after(c.end); op !== c.end; op = c.after(op))
+      if (op !== maker && h.kind[op] !== READ && makes(h, op) === state) return now
+    const asking = this.askers.get(state)
+    if (asking === undefined) return now
+    const again = this.nextMade(state, now)
+    let until = now
+    for (let i = firstAbove(asking.calls, now); i < asking.calls.length && asking.calls[i]! < again; i++)
+      if (asking.returns[i]! < again) until = asking.calls[i]!
+    return until
   }
 
   /** Whether a pending or open cas finds its old value in this state. */

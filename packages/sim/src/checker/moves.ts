@@ -60,13 +60,14 @@ export function movesOf(
     ranked.push([DROP, c.isAskedNow(makes(h, waiting)) ? 2.5 : 0])
   }
   const mayLeave = demand.leaving(c, h.returns[waiting]!)
+  const until = holdOf(h, c, demand, waiting)
   for (const op of firstOfClass.values()) {
     const to = after(h, op, c.state)
     // A write after an unseen one makes that one droppable; this order is tried without it.
     if (to < 0 || (c.phase === UNSEEN && h.kind[op] === WRITE)) continue
     if (to === c.state ? !c.wouldHide(op, op === waiting) : !mayLeave(op, to)) continue
     if (op !== waiting && h.kind[op] === WRITE && !c.wouldBeSeen(op, to)) continue
-    ranked.push([op, rankOf(h, c, waiting, op, to)])
+    ranked.push([op, rankOf(h, c, waiting, op, to, until)])
   }
   if (noise !== undefined) for (const entry of ranked) entry[1] += noise()
   if (ranked.length > 1) ranked.sort((x, y) => x[1] - y[1])
@@ -79,12 +80,22 @@ function isUseless(h: Encoded, c: Configuration, demand: Demand, waiting: number
   return !c.isRead(made) && !demand.isWorthKeeping(c, waiting, h.returns[waiting]!)
 }
 
-// Writes whose readers stand waiting are done with first; then what the answer at hand asks for; then the rest.
-function rankOf(h: Encoded, c: Configuration, waiting: number, op: number, to: number): number {
+// What the answer at hand asks for goes first, but before that what must be done while the state that it makes has to stay; whatever else
+// can be done later may be of more use then.
+function rankOf(h: Encoded, c: Configuration, waiting: number, op: number, to: number, until: number): number {
   const kind = h.kind[waiting]
   if ((kind === READ || kind === CAS) && h.a[waiting] === to) return 1.5
   if (op === waiting) return 2
-  return makes(h, op) >= 0 && c.isAskedNow(to) ? 1 : 3
+  const asked = makes(h, op) >= 0 ? c.askedBefore(to) : Infinity
+  return asked <= until ? 1 : asked < Infinity ? 2.8 : 3
+}
+
+// Until when the state has to stay that explains the answer at hand.
+function holdOf(h: Encoded, c: Configuration, demand: Demand, waiting: number): number {
+  const kind = h.kind[waiting]
+  const now = h.returns[waiting]!
+  if (kind === DIFFERS || h.states.appends) return now
+  return demand.holdUntil(c, kind === READ ? h.a[waiting]! : makes(h, waiting), now, waiting)
 }
 
 /** Which open operations may take effect next: those that something pending would see. */
