@@ -1,6 +1,7 @@
 // The clients of a run: several processes with a clerk each, doing reads, writes, comparisons and counter increments on few keys, in
 // single calls and in bursts, with short and long timeouts; they crash and pause, and come back as new processes.
 import { Clerk } from '@coppice/clerk/core'
+import { CoppiceError } from '@coppice/protocol'
 import type { Cluster } from '../cluster.js'
 import type { ClientHost } from '../hosts/client-host.js'
 import type { Prng } from '../kernel/prng.js'
@@ -233,6 +234,10 @@ export class Workload {
   }
 }
 
+/** Only what runs after everything healed lets a failure of the store out; there it breaks I10. */
 function clientDefect(error: unknown): Violation {
-  return new Violation('client', error instanceof Error ? (error.stack ?? error.message) : String(error))
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return error instanceof CoppiceError
+    ? new Violation('I10', `after everything healed: ${error.message}`)
+    : new Violation('client', text)
 }
