@@ -165,7 +165,8 @@ export class Nemesis {
 
   /** Crashes a host and starts it again after a while. */
   crash(host: Host | undefined): void {
-    if (host === undefined || !host.alive) return
+    // What was planned before everything healed does not happen after it: nobody would start the machine again.
+    if (host === undefined || !host.alive || this.#healed) return
     host.crash()
     this.#cluster.crashes++
     this.#afterwards(20, 2_500, () => {
