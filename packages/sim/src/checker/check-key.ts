@@ -5,6 +5,7 @@ import type { Encoded } from './encode.js'
 import { search } from './search.js'
 import type { Budget } from './search.js'
 import { uniqueSources } from './sources.js'
+import { foundUnmade } from './unmade.js'
 import { findWitness } from './witness.js'
 import type { Operation } from './history.js'
 
@@ -24,6 +25,11 @@ export function checkKey(own: readonly Operation[], budget: Budget): KeyResult {
   const known = bySources(h)
   if (known === 'ok') return { verdict: 'ok' }
   if (known !== undefined) return { verdict: 'illegal', among: known.map((op) => h.operations[op]!), notBefore: 0 }
+  const unmade = foundUnmade(h)
+  if (unmade !== undefined) {
+    const among = unmade.alone ? [h.operations[unmade.op]!] : []
+    return { verdict: 'illegal', among, notBefore: h.calls[unmade.op]! }
+  }
   const result = search(h, budget)
   if (result.verdict !== 'illegal') return { verdict: result.verdict }
   return { verdict: 'illegal', among: [], notBefore: h.returns[result.stuckAt]! }
