@@ -56,11 +56,13 @@ export class Classes {
     return (this.openCasFrom.get(to)?.some(usable) ?? false) || this.openAppends.some(usable)
   }
 
-  /** Whether an open mutation could make the state. */
-  openMakes(left: Int32Array, state: number): boolean {
+  /** How often open mutations could make the state. */
+  openMakes(left: Int32Array, state: number): number {
+    let count = 0
     const write = this.openWriteTo.get(state)
-    if (write !== undefined && left[write]! > 0) return true
-    return this.openCasTo.get(state)?.some((id) => left[id]! > 0) ?? false
+    if (write !== undefined) count += left[write]!
+    for (const id of this.openCasTo.get(state) ?? []) count += left[id]!
+    return count
   }
 }
 

@@ -1,6 +1,6 @@
 // Who will ask for a state, and who can still make it: a state must not be left, nor a write dropped, while somebody asks for its
 // value and nothing can make it in time. A necessary condition, so no answer is lost by obeying it.
-import { CAS, DEAD, READ, WRITE, makes } from './encode.js'
+import { CAS, DEAD, DIFFERS, READ, WRITE, makes } from './encode.js'
 import { Windows, firstAbove } from './windows.js'
 import type { Encoded } from './encode.js'
 import type { Classes } from './classes.js'
@@ -22,12 +22,15 @@ export class Demand {
   private readonly growsOnly: boolean
   private readonly lastRead: number
   private readonly windows: Windows
+  private readonly strict: boolean
   private readonly h: Encoded
   private readonly classes: Classes
 
-  constructor(h: Encoded, classes: Classes) {
+  /** `strict`: open operations are not counted on; then it is more than a necessary condition. */
+  constructor(h: Encoded, classes: Classes, strict = false) {
     this.h = h
     this.classes = classes
+    this.strict = strict
     this.windows = new Windows(h)
     const asking = new Map<number, number[]>()
     let lastRead = -1
@@ -36,12 +39,13 @@ export class Demand {
       if ((event & 1) === 1) continue
       const op = event >> 1
       const kind = h.kind[op]!
+      const open = h.returns[op] === Infinity
       if (kind === WRITE || kind === CAS) {
         growsOnly = false
-        pushTo(this.makerCalls, makes(h, op), h.calls[op]!)
+        if (!open || !strict) pushTo(this.makerCalls, makes(h, op), h.calls[op]!)
       }
-      if (kind === CAS && h.returns[op] === Infinity) pushTo(this.openComparerCalls, h.a[op]!, h.calls[op]!)
-      if (h.returns[op] === Infinity || (kind !== READ && kind !== CAS)) continue
+      if (kind === CAS && open && !strict) pushTo(this.openComparerCalls, h.a[op]!, h.calls[op]!)
+      if (open || (kind !== READ && kind !== CAS)) continue
       pushTo(asking, h.a[op]!, op)
       lastRead = h.calls[op]!
     }
@@ -66,35 +70,38 @@ export class Demand {
       const asked = this.lastRead > now || hasPendingRead(h, c)
       return (_, to) => later === Infinity && (to !== DEAD || !asked)
     }
-    const comparing: number[] = []
-    let made = this.classes.openMakes(c.openLeft, state)
-    for (let op = c.after(c.end); op !== c.end; op = c.after(op)) {
-      if (h.kind[op] === CAS && h.a[op] === state) comparing.push(op)
-      if (makes(h, op) === state && h.kind[op] !== READ) made = true
-    }
-    if (made || (later === Infinity && comparing.length === 0)) return () => true
-    const nextMade = this.nextMade(state, now)
-    return (op) => {
-      let needed = later
-      for (const other of comparing) if (other !== op) needed = Math.min(needed, h.returns[other]!)
-      return needed === Infinity || nextMade < needed
-    }
+    const { needed, made } = this.tokens(c, state, now, -1)
+    if (made >= needed) return () => true
+    // Whoever moves on by a cas from this state needs it no more.
+    return (op) => h.kind[op] === CAS && made >= this.tokens(c, state, now, op).needed
   }
 
   /** Whether the waiting write (or append) can do without being seen. */
   canDrop(c: Configuration, waiting: number): boolean {
+    const made = makes(this.h, waiting)
+    if (this.h.states.appends || made === c.state) return true
+    const tokens = this.tokens(c, made, this.h.returns[waiting]!, waiting)
+    return tokens.made >= tokens.needed
+  }
+
+  /**
+   * How often the state must be made again for those that ask for it and are answered before a later operation can make it, and how often
+   * what is pending or open can do so, `without` not counted. Every cas needs the state for itself; reads can share.
+   */
+  private tokens(c: Configuration, state: number, now: number, without: number): { needed: number; made: number } {
     const { h } = this
-    const made = makes(h, waiting)
-    if (h.states.appends || made === c.state) return true
-    const now = h.returns[waiting]!
-    let needed = this.earliestLater(made, now)
+    const again = this.nextMade(state, now)
+    let cas = 0
+    let others = this.earliestLater(state, now) < again ? 1 : 0
+    let made = this.strict ? 0 : this.classes.openMakes(c.openLeft, state)
     for (let op = c.after(c.end); op !== c.end; op = c.after(op)) {
-      if (op === waiting) continue
-      if ((h.kind[op] === READ || h.kind[op] === CAS) && h.a[op] === made) needed = Math.min(needed, h.returns[op]!)
-      if (makes(h, op) === made) return true
+      if (op === without || h.kind[op] === DIFFERS) continue
+      if (h.kind[op] !== READ && makes(h, op) === state) made++
+      if (h.a[op] !== state || h.returns[op]! >= again) continue
+      if (h.kind[op] === CAS) cas++
+      else if (h.kind[op] === READ) others = 1
     }
-    if (needed === Infinity || this.classes.openMakes(c.openLeft, made)) return true
-    return this.nextMade(made, now) < needed
+    return { needed: Math.max(cas, others), made }
   }
 
   /**
@@ -131,7 +138,7 @@ export class Demand {
     const { h } = this
     for (let op = c.after(c.end); op !== c.end; op = c.after(op))
       if (h.kind[op] === CAS && h.a[op] === state) return true
-    return this.classes.openSees(c.openLeft, -1, state)
+    return !this.strict && this.classes.openSees(c.openLeft, -1, state)
   }
 
   // Earliest answer among those that ask for the state and are invoked after `now`.

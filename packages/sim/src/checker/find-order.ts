@@ -1,11 +1,13 @@
 // Looks for an order by guessing: goes on until it is stuck, then back a while and on by other random choices, further back each time it
 // does not help. Can only find an order, never refute one; where thousands of operations overlap it finds one long before an
 // exhaustive search has left the first dead end.
+import { CAS, READ, after } from './encode.js'
 import type { Encoded } from './encode.js'
 import { Classes } from './classes.js'
 import { Configuration } from './configuration.js'
 import { Demand } from './demand.js'
 import { DROP, forcedMove, movesOf, openMovesOf } from './moves.js'
+import type { Noise } from './moves.js'
 import type { Budget } from './search.js'
 
 /** Events to go back: at first, how much more each time it did not help, and at the most; then it begins anew. */
@@ -19,6 +21,15 @@ const EXTRA_STEPS = 600
 const MIN_NOISE = 0.3
 const MAX_NOISE = 3
 
+/** How often what is open goes before what is answered: more with every attempt. */
+const MOST_OPEN = 0.3
+const MOST_OPEN_AFTER = 300
+
+/** What an operation that could not be explained gains in rank each time, and at the most. */
+const URGENCY = 0.1
+const MAX_URGENCY = 3
+const MAX_URGENT = 60_000
+
 interface Choice {
   readonly mark: number
   readonly position: number
@@ -30,10 +41,14 @@ interface Choice {
 /** True when an order was found. */
 export function findOrder(h: Encoded, budget: Budget): boolean {
   const classes = new Classes(h)
-  const demand = new Demand(h, classes)
+  // What is open is used for what nothing else explains.
+  const strict = new Demand(h, classes, true)
+  const lenient = new Demand(h, classes)
   const c = new Configuration(h, classes)
   const random = newRandom()
   const choices: Choice[] = []
+  // How often each operation could not be explained: next time it is seen to earlier.
+  const urgency = new Uint16Array(h.n)
   let furthest = -1
   let attempts = 0
   let back = FIRST_BACK
@@ -49,11 +64,20 @@ export function findOrder(h: Encoded, budget: Budget): boolean {
       left = EXTRA_STEPS
     }
     const weight = attempts === 0 ? 0 : Math.min(MIN_NOISE + attempts / 100, MAX_NOISE)
-    const noise = weight === 0 ? undefined : (): number => random() * weight
-    const forced = random() < 0.9 ? forcedMove(h, c, demand, waiting) : -1
-    const moves = forced >= 0 ? [forced] : movesOf(h, c, demand, classes, waiting, true, noise)
-    if (moves.length === 0 || (weight > 0 && random() < 0.05))
-      moves.unshift(...shuffled(openMovesOf(h, c, demand, classes, waiting), random))
+    const noise: Noise | undefined =
+      weight === 0
+        ? undefined
+        : (op, to) => random() * weight - Math.min(urgencyOf(h, c, urgency, op, to) * URGENCY, MAX_URGENCY)
+    const forced = random() < 0.9 ? forcedMove(h, c, strict, waiting) : -1
+    const moves = forced >= 0 ? [forced] : movesOf(h, c, strict, classes, waiting, true, noise)
+    const early = weight > 0 && random() < Math.min(attempts / MOST_OPEN_AFTER, MOST_OPEN)
+    if (moves.length === 0 || early) {
+      const open = shuffled(openMovesOf(h, c, lenient, classes, waiting), random)
+      open.sort((x, y) => serves(h, c, waiting, x) - serves(h, c, waiting, y))
+      if (early) moves.unshift(...open.splice(0, 1))
+      moves.push(...open)
+      moves.push(...movesOf(h, c, lenient, classes, waiting, true, noise).filter((op) => !moves.includes(op)))
+    }
     choices.push({
       mark: c.mark(),
       position: c.position,
@@ -61,6 +85,7 @@ export function findOrder(h: Encoded, budget: Budget): boolean {
       moves: moves.reverse(),
       triedOpen: moves.length === 0,
     })
+    if (moves.length === 0 && urgency[waiting]! < MAX_URGENT) urgency[waiting]!++
     const move = nextMove(choices, c)
     if (--left <= 0 || move === undefined) {
       if (++attempts > MAX_ATTEMPTS) return false
@@ -75,6 +100,20 @@ export function findOrder(h: Encoded, budget: Budget): boolean {
     if (move === DROP) c.drop(choices[choices.length - 1]!.waiting)
     else c.apply(move)
   }
+}
+
+// Of the operation itself and of those that would see what it makes.
+function urgencyOf(h: Encoded, c: Configuration, urgency: Uint16Array, op: number, to: number): number {
+  let most = op >= 0 ? urgency[op]! : 0
+  for (let other = c.after(c.end); other !== c.end; other = c.after(other))
+    if ((h.kind[other] === READ || h.kind[other] === CAS) && h.a[other] === to) most = Math.max(most, urgency[other]!)
+  return most
+}
+
+// 0 for what explains the answer at hand directly.
+function serves(h: Encoded, c: Configuration, waiting: number, op: number): number {
+  const wants = h.kind[waiting] === READ || h.kind[waiting] === CAS ? h.a[waiting] : -1
+  return after(h, op, c.state) === wants ? 0 : 1
 }
 
 // The next move to try at the newest choice that has one, with the configuration brought back to it.

@@ -14,8 +14,8 @@ import type { Demand } from './demand.js'
 /** The move that drops the waiting mutation as unseen. */
 export const DROP = -1
 
-/** Changes the order of moves: added to the rank of each. */
-export type Noise = () => number
+/** Changes the order of moves: added to the rank of each; `to` is the state that the operation makes, -1 for a drop. */
+export type Noise = (op: number, to: number) => number
 
 /**
  * A write that may as well take effect now, whatever comes: its readers wait, nobody else can use its value, and the next mutation is a
@@ -69,7 +69,8 @@ export function movesOf(
     if (op !== waiting && h.kind[op] === WRITE && !c.wouldBeSeen(op, to)) continue
     ranked.push([op, rankOf(h, c, waiting, op, to, until)])
   }
-  if (noise !== undefined) for (const entry of ranked) entry[1] += noise()
+  if (noise !== undefined)
+    for (const entry of ranked) entry[1] += noise(entry[0], entry[0] === DROP ? -1 : after(h, entry[0], c.state))
   if (ranked.length > 1) ranked.sort((x, y) => x[1] - y[1])
   return ranked.map(([op]) => op)
 }
