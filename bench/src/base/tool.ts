@@ -52,21 +52,30 @@ export function tempDir(atEnd: AtEnd, parent: string = tmpdir()): string {
   return dir
 }
 
-/** Text options by name, all with a default; prints the help and ends for --help. */
+/**
+ * Text options by name, all with a default; prints the help and ends for --help. `positional` names the one argument that is no option.
+ */
 export function optionsOf<T extends Readonly<Record<string, string>>>(
   help: string,
   defaults: T,
+  positional?: string,
 ): Record<keyof T, string> {
   try {
     const texts = Object.entries(defaults).map(([name, value]) => [name, { type: 'string' as const, default: value }])
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       options: {
         ...(Object.fromEntries(texts) as Record<string, { type: 'string'; default: string }>),
         help: { type: 'boolean', short: 'h', default: false },
         output: { type: 'string', short: 'o', default: 'table' },
       },
+      allowPositionals: positional !== undefined,
     })
-    if (!values.help) return values as unknown as Record<keyof T, string>
+    if (!values.help) {
+      if (positional === undefined) return values as unknown as Record<keyof T, string>
+      if (positionals.length !== 1)
+        throw new Error(`${positional.toUpperCase()} is needed, and nothing else beside options`)
+      return { ...values, [positional]: positionals[0]! } as unknown as Record<keyof T, string>
+    }
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n\n${help}`)
   }

@@ -7,7 +7,7 @@ import { namesOf, note, numberOf, numbersOf, optionsOf, runTool, tempDir } from 
 import { installClients } from './clients.js'
 import { measureFloor } from './floor.js'
 import { chartOf, reportOf, tableOf } from './report.js'
-import { runRounds } from './rounds.js'
+import { runRounds } from '../base/rounds.js'
 import { startSystems, SYSTEMS } from './systems.js'
 
 const HELP = `Compares Coppice with Redis (one server, appendonly, appendfsync always) and etcd (three members), each started fresh with data on disk.

@@ -1,9 +1,9 @@
 // What a comparison says: a table and a line on what the machine could do at best, a chart, and all of it as JSON.
-import { cpus, release, totalmem } from 'node:os'
+import { machine } from '../base/machine.js'
 import { barChart } from '../charts/bar-chart.js'
 import { markdownTable, short, whole } from '../base/markdown.js'
-import { byCell, cellOf, ratiosOf } from './rounds.js'
-import type { Cell, Ratio, Rounds, Run } from './rounds.js'
+import { byCell, cellOf, ratiosOf } from '../base/rounds.js'
+import type { Cell, Ratio, Rounds, Run } from '../base/rounds.js'
 import type { Floor } from './floor.js'
 
 export interface Report {
@@ -18,13 +18,7 @@ export interface Report {
 
 export function reportOf(options: Rounds, runs: readonly Run[], oneCaller: Floor | undefined): Report {
   const cells = byCell(runs)
-  return { machine: machine(), options, cells: cells.map(cellOf), ratios: ratiosOf(cells), oneCaller, runs }
-}
-
-export function machine(): Record<string, string | number> {
-  const [cpu] = cpus()
-  const memoryGiB = Math.round(totalmem() / 2 ** 30)
-  return { cpu: cpu?.model ?? '', cores: cpus().length, memoryGiB, kernel: release(), node: process.versions.node }
+  return { machine: machine(), options, cells: cells.map(cellOf), ratios: ratiosOf(cells, 'Coppice'), oneCaller, runs }
 }
 
 export function tableOf({ cells, ratios, options, oneCaller }: Report): string {

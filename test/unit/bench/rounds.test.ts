@@ -1,8 +1,8 @@
 // What repeated runs of several systems say: the faster setting counts, and ratios are taken run by run.
 import { expect, test } from 'vitest'
 import { median, pairRatios, spreadOf } from '../../../bench/src/base/stats.js'
-import { byCell, cellOf, ratiosOf } from '../../../bench/src/peers/rounds.js'
-import type { Run } from '../../../bench/src/peers/rounds.js'
+import { byCell, cellOf, ratiosOf } from '../../../bench/src/base/rounds.js'
+import type { Run } from '../../../bench/src/base/rounds.js'
 
 const LATENCY = { p50: 1, p90: 2, p99: 3, p999: 4, max: 5, mean: 1 }
 
@@ -48,7 +48,7 @@ test('ratiosOf_everyCoppiceToEveryOther_underTheSameLoad', () => {
     ...runsOf('Redis', 1, [10, 10]),
     ...runsOf('Coppice', 1, [7], { mix: 'get' }),
   ]
-  expect(ratiosOf(byCell(runs))).toEqual([
+  expect(ratiosOf(byCell(runs), 'Coppice')).toEqual([
     { mix: 'put', callers: 64, replicas: 1, against: 'Redis', ratio: 3, min: 2, max: 4 },
     { mix: 'put', callers: 64, replicas: 3, against: 'Redis', ratio: 1.5, min: 1, max: 2 },
   ])

@@ -1,11 +1,11 @@
 // The runs of a comparison, sides in turn (A B C, A B C, …), so that whatever the machine does besides meets all alike; and what they say.
 import { cpuMicrosPerOp, latencyMs } from '@coppice/cli/bench'
 import type { BenchResult, LatencyMs, MixName } from '@coppice/cli/bench'
-import { measure } from '../base/side.js'
-import type { Side } from '../base/side.js'
-import { median, pairRatios, spreadOf } from '../base/stats.js'
-import type { Spread } from '../base/stats.js'
-import { note } from '../base/tool.js'
+import { measure } from './side.js'
+import type { Side } from './side.js'
+import { median, pairRatios, spreadOf } from './stats.js'
+import type { Spread } from './stats.js'
+import { note } from './tool.js'
 
 export interface Run {
   readonly system: string
@@ -35,7 +35,7 @@ export interface Cell extends Pick<Run, 'system' | 'setting' | 'replicas' | 'mix
 export interface Ratio {
   readonly mix: MixName
   readonly callers: number
-  /** Of Coppice. */
+  /** Of our side. */
   readonly replicas: number
   readonly against: string
   /** Median of the ratios of runs that were made one after the other. */
@@ -111,25 +111,25 @@ export function cellOf(runs: readonly Run[]): Cell {
   }
 }
 
-/** Of every Coppice to every other system under the same load. */
-export function ratiosOf(cells: readonly (readonly Run[])[]): Ratio[] {
-  const isCoppice = ([run]: readonly Run[]): boolean => run!.system === 'Coppice'
-  return cells.filter(isCoppice).flatMap((ours) => {
-    const { mix, callers, replicas } = ours[0]!
-    const others = cells.filter((cell) => !isCoppice(cell) && cell[0]!.mix === mix && cell[0]!.callers === callers)
+/** Of every cell of the system `ours` to every other system under the same load. */
+export function ratiosOf(
+  cells: readonly (readonly Run[])[],
+  ours: string,
+  of: (run: Run) => number = (run) => run.opsPerSecond,
+): Ratio[] {
+  const isOurs = ([run]: readonly Run[]): boolean => run!.system === ours
+  return cells.filter(isOurs).flatMap((cell) => {
+    const { mix, callers, replicas } = cell[0]!
+    const others = cells.filter((each) => !isOurs(each) && each[0]!.mix === mix && each[0]!.callers === callers)
     return others.map((theirs) => {
-      const { median: ratio, min, max } = pairRatios(rates(ours), rates(theirs))
+      const { median: ratio, min, max } = pairRatios(cell.map(of), theirs.map(of))
       return { mix, callers, replicas, against: theirs[0]!.system, ratio, min, max }
     })
   })
 }
 
-function rates(runs: readonly Run[]): number[] {
-  return runs.map(({ opsPerSecond }) => opsPerSecond)
-}
-
 function medianRate(runs: readonly Run[]): number {
-  return median(rates(runs))
+  return median(runs.map(({ opsPerSecond }) => opsPerSecond))
 }
 
 function groups<T>(items: readonly T[], keyOf: (item: T) => readonly unknown[]): T[][] {
