@@ -17,6 +17,13 @@ export function ticksUpTo(max: number): number[] {
   return Array.from({ length: count + 1 }, (_, i) => Number((i * step).toPrecision(12)))
 }
 
+/** Powers of ten around what is to be shown. */
+export function logTicks(min: number, max: number): number[] {
+  const first = Math.floor(Math.log10(min))
+  const last = Math.max(Math.ceil(Math.log10(max)), first + 1)
+  return Array.from({ length: last - first + 1 }, (_, i) => 10 ** (first + i))
+}
+
 /** 1500 is "1.5k". */
 export function brief(n: number): string {
   const units: [number, string][] = [

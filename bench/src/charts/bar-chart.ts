@@ -35,7 +35,15 @@ export function barChart({ title, axis, series, groups }: BarChart): string {
     const columns = bars.map((bar, i) => (bar === undefined ? '' : column(bar, x + i * BAR, i, yOf)))
     return [...columns, label(middle, frame.bottom + 20, name, { 'text-anchor': 'middle' })].join('')
   })
-  const parts = [legend(frame.left, 54, series), verticalAxis(frame, ticks, axis, yOf), ...drawn]
+  const parts = [
+    legend(
+      frame.left,
+      54,
+      series.map((name, i) => ({ name, colour: colourOf(i) })),
+    ),
+    verticalAxis(frame, ticks, axis, yOf),
+    ...drawn,
+  ]
   return picture(width, HEIGHT, title, parts)
 }
 

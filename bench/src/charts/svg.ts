@@ -34,12 +34,20 @@ export function picture(width: number, height: number, title: string, parts: rea
   return `${element('svg', { ...attributes, width, height, role: 'img' }, `\n${lines.join('\n')}\n`)}\n`
 }
 
+export interface LegendEntry {
+  readonly name: string
+  readonly colour: string
+  /** Drawn as an outline, like a line that is dashed. */
+  readonly hollow?: boolean
+}
+
 /** Coloured squares with names, from left to right. */
-export function legend(x: number, y: number, names: readonly string[]): string {
+export function legend(x: number, y: number, entries: readonly LegendEntry[]): string {
   let at = x
-  return names
-    .map((name, i) => {
-      const square = element('rect', { x: at, y: y - 10, width: 12, height: 12, rx: 2, fill: colourOf(i) })
+  return entries
+    .map(({ name, colour, hollow = false }) => {
+      const look = { fill: hollow ? 'none' : colour, stroke: colour, 'stroke-width': 1.5 }
+      const square = element('rect', { x: at, y: y - 10, width: 11, height: 11, rx: 2, ...look })
       const text = label(at + 17, y, name)
       at += 17 + name.length * 6.6 + 20
       return square + text
