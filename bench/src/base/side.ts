@@ -1,6 +1,6 @@
 // One of the systems that are compared, running and ready to be measured.
 import { MIXES, runBench } from '@coppice/cli/bench'
-import type { BenchResult, BenchSpec, MixName, Watched } from '@coppice/cli/bench'
+import type { BenchObserver, BenchResult, BenchSpec, MixName, Watched } from '@coppice/cli/bench'
 
 export interface Side {
   readonly name: string
@@ -27,12 +27,12 @@ export interface Measurement {
   readonly clients?: number
   readonly clerks?: number
   readonly seed?: number
-  readonly onSecond?: (elapsedMs: number, operations: number) => void
+  readonly observer?: BenchObserver
 }
 
 /** Runs one workload on one side, in client processes of its own. Throws when nothing succeeded. */
 export async function measure({ name, store, watched }: Side, measurement: Measurement): Promise<BenchResult> {
-  const { mix, callers, keys, valueBytes, seconds, onSecond } = measurement
+  const { mix, callers, keys, valueBytes, seconds, observer } = measurement
   const { warmupMs = 1_000, load = false, clients = 1, clerks = 1, seed = 1 } = measurement
   const spec: BenchSpec = {
     store,
@@ -48,7 +48,7 @@ export async function measure({ name, store, watched }: Side, measurement: Measu
     measureMs: seconds * 1_000,
     seed,
   }
-  const result = await runBench(spec, watched, onSecond === undefined ? {} : { onProgress: onSecond })
+  const result = await runBench(spec, watched, observer)
   if (result.operations > 0) return result
   throw new Error(`${name}: no operation of ${mix} succeeded; failures: ${JSON.stringify(result.failures)}`)
 }

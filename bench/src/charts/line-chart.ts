@@ -25,6 +25,8 @@ export interface LineChart {
   readonly y: string
   readonly xTicks: readonly { readonly at: number; readonly label: string }[]
   readonly series: readonly Series[]
+  /** Shaded spans of the horizontal axis. */
+  readonly bands?: readonly { readonly from: number; readonly to: number }[]
   /** Vertical axis by powers of ten. */
   readonly log?: boolean
 }
@@ -37,8 +39,9 @@ const MAX_MARKED = 40
 /** With more lines than these the numbers would hide each other. */
 const MAX_LABELLED = 2
 const MARGIN = 0.04
+const BAND = '#e8eaef'
 
-export function lineChart({ title, x, y, xTicks, series, log = false }: LineChart): string {
+export function lineChart({ title, x, y, xTicks, series, bands = [], log = false }: LineChart): string {
   const points = series.flatMap((each) => each.points)
   const ticks = log
     ? logTicks(
@@ -63,7 +66,12 @@ export function lineChart({ title, x, y, xTicks, series, log = false }: LineChar
     colour: colourOf(colour ?? i),
     hollow: dashed,
   }))
+  const shaded = bands.map(({ from, to }) => {
+    const width = Math.max(xOf(to) - xOf(from), 1)
+    return element('rect', { x: xOf(from), y: FRAME.top, width, height: FRAME.bottom - FRAME.top, fill: BAND })
+  })
   const parts = [
+    ...shaded,
     legend(FRAME.left, 54, entries),
     verticalAxis(FRAME, ticks, y, yOf),
     horizontalAxis(x, xTicks, xOf),

@@ -35,6 +35,8 @@ export interface BenchResult {
 
 export interface BenchObserver {
   onLoading?(): void
+  /** The measured window begins. */
+  onBegun?(): void
   /** Every second of the window. */
   onProgress?(elapsedMs: number, operations: number): void
 }
@@ -42,7 +44,7 @@ export interface BenchObserver {
 export async function runBench(
   spec: BenchSpec,
   watched: readonly Watched[],
-  { onLoading, onProgress }: BenchObserver = {},
+  { onLoading, onBegun, onProgress }: BenchObserver = {},
 ): Promise<BenchResult> {
   const run = Date.now().toString(36)
   const clients = Array.from({ length: spec.clients }, (_, client) => new Client({ ...spec, client, run }))
@@ -53,6 +55,7 @@ export async function runBench(
     for (const client of clients) client.run()
     await Promise.race(clients.map((client) => client.heard('begun')))
     const before = watched.map(({ pid }) => cpuMsOf(pid))
+    onBegun?.()
     const begun = performance.now()
     timer = setInterval(() => {
       const operations = clients.reduce((sum, client) => sum + client.operations, 0)
