@@ -52,7 +52,10 @@ export interface SnapshotHeader {
   readonly digest: string
 }
 
-/** Writes of one effect are atomic: after a crash all of them are there or none. */
+/**
+ * Writes of one effect are atomic: after a crash all of them are there or none; of an effect that holds only records, those at its end may
+ * be missing. Records stand before everything else of their effect, and never behind a cut.
+ */
 export type DiskWrite =
   /** Append a whole record. */
   | { readonly kind: 'record'; readonly firstIndex: Index; readonly entries: number; readonly bytes: Uint8Array }
