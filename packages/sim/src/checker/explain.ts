@@ -21,14 +21,15 @@ export function explain(
   budget: Budget,
 ): { part: readonly Operation[]; message: string } {
   let work = 0
+  const mayGoOn = (): boolean => work < MAX_WORK && budget()
   const contradicts: Contradicts = (part) => {
     work += part.length + 100
     let slices = 64
-    return work < MAX_WORK && budget() && checkKey(part, () => --slices > 0 && budget()).verdict === 'illegal'
+    return mayGoOn() && checkKey(part, () => --slices > 0 && budget()).verdict === 'illegal'
   }
   const { among } = refuted
   const start = among.length > 0 && contradicts(among) ? among : earliestPrefix(own, refuted.notBefore, contradicts)
-  const part = shrink(start, contradicts)
+  const part = shrink(start, contradicts, mayGoOn)
   return { part, message: words(own, part) }
 }
 
@@ -62,10 +63,11 @@ function prefix(own: readonly Operation[], end: number): Operation[] {
     .map((o) => (o.completed <= end || o.outcome === 'fail' ? o : { ...o, outcome: 'open', completed: Infinity }))
 }
 
-function shrink(all: readonly Operation[], contradicts: Contradicts): readonly Operation[] {
+function shrink(all: readonly Operation[], contradicts: Contradicts, mayGoOn: () => boolean): readonly Operation[] {
   let part = all
   for (let size = Math.ceil(all.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let at = part.length; at > 0; at -= size) {
+      if (!mayGoOn()) return part
       // From the end, so that what a value's readers leave behind is free to go when its writer is reached.
       const from = Math.max(0, at - size)
       const rest = part.filter((_, i) => i < from || i >= at)
