@@ -9,6 +9,9 @@ import type { Json } from './json.js'
 
 /** Operations that may be checked, again and again, in the search for a smaller part. */
 const MAX_WORK = 1_500_000
+/** Slices of the budget for one such check: to walk the part takes more, the longer it is. */
+const SLICES = 64
+const OPERATIONS_PER_SLICE = 128
 /** Operations listed one by one. */
 const MAX_LISTED = 24
 
@@ -24,7 +27,7 @@ export function explain(
   const mayGoOn = (): boolean => work < MAX_WORK && budget()
   const contradicts: Contradicts = (part) => {
     work += part.length + 100
-    let slices = 64
+    let slices = SLICES + part.length / OPERATIONS_PER_SLICE
     return mayGoOn() && checkKey(part, () => --slices > 0 && budget()).verdict === 'illegal'
   }
   const { among } = refuted
@@ -99,8 +102,9 @@ function isMutation({ f, outcome }: Operation): boolean {
 
 function words(own: readonly Operation[], part: readonly Operation[]): string {
   const ordered = [...part].sort((x, y) => x.invoked - y.invoked)
-  const lines = ordered.slice(0, MAX_LISTED).map((operation) => `  ${describe(operation)}`)
-  if (ordered.length > MAX_LISTED) lines.push(`  … and ${ordered.length - MAX_LISTED} more`)
+  // Where a part is long, it is one that was right up to its last answers.
+  const lines = ordered.slice(-MAX_LISTED).map((operation) => `  ${describe(operation)}`)
+  if (ordered.length > MAX_LISTED) lines.unshift(`  … ${ordered.length - MAX_LISTED} earlier ones, and then`)
   const key = own[0]!.key
   const head =
     ordered.length === 1
