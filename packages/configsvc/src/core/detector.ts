@@ -147,8 +147,12 @@ export class Detector {
     const reported = k !== undefined && k.durableEpoch === epoch ? k.durableIndex : 0
     const cut = this.cuts.get(id)
     const durable = cut?.epoch === epoch ? Math.min(reported, cut.at) : reported
-    const committed = this.commitEpoch === epoch ? this.commitIndex : 0
-    return Math.max(durable, committed)
+    return Math.max(durable, this.committed(epoch))
+  }
+
+  /** Highest commit index of `epoch` that anybody reported. */
+  committed(epoch: Epoch): Index {
+    return this.commitEpoch === epoch ? this.commitIndex : 0
   }
 
   private known(id: NodeId): Known {
