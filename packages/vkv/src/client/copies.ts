@@ -13,8 +13,7 @@ let free = 0
 
 export function copyOfRange(buffer: Uint8Array, start: number, end: number): Uint8Array {
   const n = end - start
-  if (n > SHARED_BYTES) return Uint8Array.prototype.slice.call(buffer, start, end)
-  const copy = n <= IN_HEAP_BYTES ? new Uint8Array(n) : shared(n)
+  const copy = n <= IN_HEAP_BYTES || n > SHARED_BYTES ? new Uint8Array(n) : shared(n)
   if (n <= SHORT) for (let i = 0; i < n; i++) copy[i] = buffer[start + i]!
   else copy.set(buffer.subarray(start, end))
   return copy

@@ -257,7 +257,8 @@ export class Kv<K = string, V = string> {
 const INTERNAL = { code: 'INTERNAL', outcome: 'unknown' } as const
 
 function readOptions(budget: Budget, options: ReadOptions | undefined): ClerkReadOptions {
-  return { ...budget.next('read'), from: options?.from, stale: options?.consistency === 'stale' }
+  const { signal, timeoutMs } = budget.next('read')
+  return { signal, timeoutMs, from: options?.from, stale: options?.consistency === 'stale' }
 }
 
 function encodeKey(key: KeyLike, ports: KvPorts): Uint8Array {
