@@ -12,6 +12,7 @@ afterAll(() => dev.remove())
 interface Status {
   readonly epoch: number
   readonly primary: string
+  readonly unreachable: readonly string[]
   readonly processes: readonly {
     readonly id: string
     readonly role: string
@@ -103,6 +104,18 @@ test('chaosKill_comesBackByItself_unlessHeldDown', async () => {
   expect(dev.clusterJson.replicas.at(-1)!.pid).toBe(0)
   expect((await dev.coppice(['chaos', 'resume', id])).code).toBe(0)
   await until('restart', () => ![0, again].includes(dev.clusterJson.replicas.at(-1)!.pid))
+})
+
+test('statusWhileAConfigServerIsDown_namesIt_exitCode0', async () => {
+  const { id, pid } = dev.clusterJson.configServers.at(-1)!
+  expect((await dev.coppice(['chaos', 'kill', id, '--no-restart'])).code).toBe(0)
+  await allGone([pid])
+  const { code, out } = await dev.coppice(['status'])
+  expect(code).toBe(0)
+  expect(out).toContain(`1 of 7 processes does not answer: ${id}\n`)
+  expect((await status()).unreachable).toEqual([id])
+  expect((await dev.coppice(['chaos', 'resume', id])).code).toBe(0)
+  await until('an answer of everybody', async () => (await status()).unreachable.length === 0)
 })
 
 test('chaos_unknownName_exitCode3', async () => {

@@ -1,4 +1,5 @@
 export * from './core/io.js'
+export { isBulk } from './core/disk-lanes.js'
 export * from './core/state-machine.js'
 export * from './core/view.js'
 export { formatMeta } from './core/meta.js'

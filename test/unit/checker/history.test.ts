@@ -37,6 +37,12 @@ describe('parseHistory', () => {
     expect(operations.map(({ outcome }) => outcome)).toEqual(['open', 'ok'])
   })
 
+  test('parseHistory_infoOfNothingInvoked_isPassedOver', () => {
+    const lost = [line(1, 'invoke', 'write', 1), line(1, 'info', 'write', 1), line(1, 'info', 'write', 'timed out')]
+    expect(parseHistory(lost.join('\n'))).toMatchObject([{ f: 'write', value: 1, outcome: 'open' }])
+    expect(parseHistory(line(1, 'info', 'read'))).toEqual([])
+  })
+
   test('parseHistory_malformed_namesTheLine', () => {
     const bad: [string, RegExp][] = [
       ['{"process":1', /line 2: not JSON/],
@@ -91,6 +97,46 @@ describe('checkHistory', () => {
     expect(verdictOf(...append(null), ...read(''))).toBe('ok')
     const absent = [line(1, 'invoke', 'write', null), line(1, 'ok', 'write', null)]
     expect(verdictOf(...append('a'), ...absent, ...append('b'), ...read('b'))).toBe('ok')
+  })
+
+  // As recorded from etcd: reads of nil, comparisons that fail, timeouts after which the client goes on under another number.
+  test('checkHistory_timeoutsAndFailedComparisons_asRecordedFromEtcd', () => {
+    const start = [
+      line(0, 'invoke', 'read'),
+      line(0, 'ok', 'read', null),
+      line(1, 'invoke', 'cas', [3, 1]),
+      line(2, 'invoke', 'write', 2),
+      line(1, 'fail', 'cas', [3, 1]),
+      line(2, 'info', 'write', 2),
+      line(7, 'invoke', 'cas', [2, 4]),
+      line(0, 'invoke', 'read'),
+      line(7, 'ok', 'cas', [2, 4]),
+    ]
+    const reads = (...values: unknown[]): string[] =>
+      values.flatMap((value) => [line(9, 'invoke', 'read'), line(9, 'ok', 'read', value)])
+    expect(verdictOf(...start, line(0, 'ok', 'read', 2), ...reads(4, 4))).toBe('ok')
+    expect(verdictOf(...start, line(0, 'ok', 'read', null), ...reads(4))).toBe('ok')
+    expect(verdictOf(...start, line(0, 'info', 'read', null), ...reads(4, 2))).toBe('illegal')
+    expect(verdictOf(...start, line(0, 'ok', 'read', 3))).toBe('illegal')
+    // The cas of process 7 needs the lost write, which took effect once only.
+    const again = [line(8, 'invoke', 'cas', [2, 4]), line(8, 'ok', 'cas', [2, 4])]
+    expect(verdictOf(...start, ...again)).toBe('illegal')
+  })
+
+  test('checkHistory_appends_lostAndEmpty', () => {
+    const append = (text: string, answer = 'ok'): string[] => [
+      line(1, 'invoke', 'append', text),
+      line(1, answer, 'append'),
+    ]
+    const reads = (...values: unknown[]): string[] =>
+      values.flatMap((value) => [line(2, 'invoke', 'read'), line(2, 'ok', 'read', value)])
+    expect(verdictOf(...append('', 'info'), ...reads(null, ''))).toBe('ok')
+    expect(verdictOf(...append('', 'info'), ...reads('', null))).toBe('illegal')
+    expect(verdictOf(...append('x 0 1 y', 'info'), ...append('x 0 2 y'), ...reads('x 0 2 y', 'x 0 2 yx 0 1 y'))).toBe(
+      'ok',
+    )
+    expect(verdictOf(...append('x 0 1 y'), ...append('x 0 2 y'), ...reads('x 0 2 y'))).toBe('illegal')
+    expect(verdictOf(...append('a'), ...reads('aa'))).toBe('illegal')
   })
 
   test('checkHistory_keysAreApart_valuesAreComparedByMeaning', () => {

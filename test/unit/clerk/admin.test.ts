@@ -51,6 +51,26 @@ test('reconfigure_reaches_the_leader_and_keeps_its_name', async () => {
   admin.close()
 })
 
+test('reconfigure_asked_of_a_leader_that_is_stuck_finds_the_next_one', async () => {
+  const cluster = new FakeCluster()
+  const asked: string[] = []
+  for (const address of cluster.configAddresses) {
+    serve(cluster, address, (m) => {
+      if (m.kind !== 'admin') return undefined
+      asked.push(address)
+      // It took the request and says nothing more; its connection stays.
+      if (address === 'c1:1') return undefined
+      const result = address === 'c3:1' ? { requestId: m.adminId, ok: true, message: 'done', epoch: 2 } : null
+      return { kind: 'adminAnswer', requestId: m.requestId, leader: 'c3', result }
+    })
+  }
+  const admin = newAdmin(cluster, 30_000)
+  expect(await cluster.time.until(admin.reconfigure(['r2'], 'change'))).toMatchObject({ ok: true })
+  expect(asked).toEqual(['c1:1', 'c2:1', 'c3:1'])
+  expect(new Set(cluster.heardOf('admin').map((m) => m.adminId))).toEqual(new Set(['change']))
+  admin.close()
+})
+
 test('reconfigure_without_an_answer_is_unknown', async () => {
   const cluster = new FakeCluster()
   for (const address of cluster.configAddresses) serve(cluster, address, () => undefined)

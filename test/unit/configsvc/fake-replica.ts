@@ -37,6 +37,9 @@ export class FakeReplica {
   leader: NodeId | '' = ''
   leaderAt = 0
   learned = false
+  /** Where a LEARN finds it, when it never has all there is; counted in `learnings`. */
+  learnsTo: (() => number) | undefined
+  learnings = 0
   /** How its clock runs against true time. */
   rate = 1
   /** How a missing log is brought up: instantly, or it says busy with a full copy for ever. */
@@ -159,11 +162,13 @@ export class FakeReplica {
       }
       case 'learn':
         this.learned = true
+        this.learnings++
+        this.next = this.learnsTo?.() ?? this.next
         this.send(from, {
           kind: 'learnReply',
           group: this.group,
           attempt: m.attempt,
-          state: this.catchUp === 'fullForEver' ? 'learning' : 'ready',
+          state: this.catchUp === 'fullForEver' || this.learnsTo !== undefined ? 'learning' : 'ready',
           reason: '',
           nextIndex: this.next,
           bytes: 0,

@@ -319,6 +319,84 @@ describe('operator', () => {
     expect(net.committed).toBeGreaterThan(committed + 100)
   })
 
+  it('learnerThatIsCloseBehindSteadyWrites_isReady', () => {
+    const net = running()
+    keepWriting(net)
+    net.runFor(500)
+    net.replicas.get('r4')!.learnsTo = () => net.committed - 5
+    expect(net.reconfigure(['r4', 'r2', 'r3'], 'close', 3_000)).toMatchObject({ ok: true, epoch: 2 })
+  })
+
+  it('learnerThatComesNoNearer_butIsNotFarBehind_isReady', () => {
+    const net = running()
+    keepWriting(net)
+    net.runFor(2_000)
+    // About 1,400 ms of writes, one each 7 ms.
+    net.replicas.get('r4')!.learnsTo = () => net.committed - 200
+    expect(net.reconfigure(['r4', 'r2', 'r3'], 'behind', 10_000)).toMatchObject({ ok: true, epoch: 2 })
+  })
+
+  it('learnerThatIsSlowerThanTheWrites_failsTheRequest_andStopsNothing', () => {
+    const net = running()
+    keepWriting(net)
+    net.runFor(7_000)
+    let next = 1
+    net.replicas.get('r4')!.learnsTo = () => (next += 13)
+    const result = net.reconfigure(['r4', 'r2', 'r3'], 'slow', 1_000_000)
+    expect(result.ok).toBe(false)
+    expect(result.message).toMatch(/^server r4 learns no faster than group main writes: it stays \d+ ms behind$/)
+    expect(net.main!.epoch).toBe(1)
+  })
+
+  it('learnerWhoseLogEndsInAnotherHistory_isNotTakenToBeNear', () => {
+    const net = running()
+    keepWriting(net)
+    net.runFor(1_000)
+    const r4 = net.replicas.get('r4')!
+    r4.next = 10_000
+    r4.catchUp = 'fullForEver'
+    net.after(2_000, () => (r4.next = 1))
+    net.after(3_000, () => (r4.learnsTo = () => net.committed))
+    expect(net.reconfigure(['r4', 'r2', 'r3'], 'other')).toMatchObject({ ok: false })
+    // It said that it was near only when it was, and then it could not enter.
+    expect(net.eventsNamed('attemptStep').map(({ step }) => step)).toContain('enter')
+    expect(net.now).toBeGreaterThan(4_000)
+  })
+
+  it('learnerThatIsReady_goesOnWhileAnotherLearns', () => {
+    const net = running({ replicas: 5 })
+    keepWriting(net)
+    const [r4, r5] = [net.replicas.get('r4')!, net.replicas.get('r5')!]
+    r5.catchUp = 'fullForEver'
+    net.after(2_000, () => (r5.catchUp = 'delta'))
+    expect(net.reconfigure(['r4', 'r5', 'r3'])).toMatchObject({ ok: true })
+    expect(r4.learnings).toBeGreaterThan(15)
+  })
+
+  it('leaderThatStepsDownWhileItsResultIsProposed_sendsWhoeverWaitsElsewhere', () => {
+    const net = running()
+    const { id } = net.leader!
+    for (const other of net.configs.keys()) if (other !== id) net.cut.add(`${id}>${other}`)
+    const request = { kind: 'admin', requestId: 7, adminId: 'same', group: 'main', to: net.main!.members } as const
+    net.ask(id, 1, request)
+    net.runUntil(() => net.replies.length > 0, 5_000, 'an answer')
+    expect(net.replies).toMatchObject([{ connection: 1, message: { kind: 'adminAnswer', requestId: 7, result: null } }])
+    net.heal()
+    expect(net.reconfigure([...request.to], 'same')).toMatchObject({ ok: true })
+  })
+
+  it('requestRepeatedWhileItsResultIsProposed_isNotTakenUpAgain', () => {
+    const net = running()
+    const { id } = net.leader!
+    const { members } = net.main!
+    const request = { kind: 'admin', requestId: 1, adminId: 'twice', group: 'main', to: members } as const
+    net.ask(id, 1, request)
+    net.ask(id, 2, request)
+    net.runUntil(() => net.replies.length === 2, 5_000, 'two answers')
+    expect(net.replies.map(({ connection }) => connection).sort()).toEqual([1, 2])
+    expect(net.eventsNamed('adminAnswered')).toHaveLength(1)
+  })
+
   it('failover_goesBeforeAPreparingRequest_andTheRequestFollows', () => {
     const net = running()
     const r4 = net.replicas.get('r4')!

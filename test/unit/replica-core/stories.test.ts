@@ -530,6 +530,26 @@ describe('epochs', () => {
     expect(hashes(s, ['d', 'a']).size).toBe(1)
   })
 
+  it('source_of_a_learner_keeps_snapshot_and_log_until_it_is_done', () => {
+    const s = startCluster({ ids: ['a', 'b', 'c', 'd'], members: ['a', 'b', 'c'], snapshotEveryBytes: 500 })
+    const writeMuch = (): void => {
+      for (let i = 0; i < 30; i++) addAll(s, [i % 7])
+      s.c.run(500)
+    }
+    writeMuch()
+    writeMuch()
+    const { base } = s.c.view('a')
+    expect(base).toBeGreaterThan(1)
+    s.config.send('d', { kind: 'learn', group: 'main', attempt: 'x', epoch: 1, source: s.config.entry('a') })
+    s.c.run(50)
+    writeMuch()
+    expect(s.c.view('a').base).toBe(base)
+    // Nobody asked for long.
+    s.c.run(11_000)
+    writeMuch()
+    expect(s.c.view('a').base).toBeGreaterThan(base)
+  })
+
   it('learner_with_another_history_at_its_end_goes_back', () => {
     const s = startCluster({ ids: ['a', 'b', 'c', 'd'], members: ['a', 'b', 'c'] })
     addAll(s, [1])
@@ -595,7 +615,7 @@ describe('snapshots', () => {
   })
 
   it('snapshot_that_holds_uncommitted_entries_is_discarded_when_sealed', () => {
-    const s = startCluster({ snapshotEveryBytes: 300 })
+    const s = startCluster({ snapshotEveryBytes: 100 })
     s.c.cut.add('c>a')
     for (let i = 0; i < 20; i++) {
       s.clerk.add([1])

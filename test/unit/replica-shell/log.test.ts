@@ -47,9 +47,10 @@ test('cutSuffix_thenAppend_replacesWhatWasCut', async () => {
   const dir = freshDir()
   let t = await openStore(dir)
   for (let i = 1; i < 10; i += 2) void t.write(recordOf(i, 2))
-  // In one effect, and before what precedes it is durable: an appended record right after the cut.
+  // Before what precedes it is durable: a record right after the cut.
   const replaced = recordOf(5, 4, 77)
-  await t.write({ kind: 'cutSuffix', from: 5 }, replaced)
+  void t.write({ kind: 'cutSuffix', from: 5 })
+  await t.write(replaced)
   await t.write(recordOf(9, 1))
   expect(await t.indexes()).toEqual([1, 3, 5, 9])
   t = await reopen(t, dir)
@@ -62,7 +63,8 @@ test('cutSuffix_twiceLower_keepsOnlyThePrefix', async () => {
   const dir = freshDir()
   let t = await openStore(dir)
   for (let i = 1; i <= 8; i++) void t.write(recordOf(i))
-  void t.write({ kind: 'cutSuffix', from: 6 }, recordOf(6, 3, 20))
+  void t.write({ kind: 'cutSuffix', from: 6 })
+  void t.write(recordOf(6, 3, 20))
   void t.write({ kind: 'cutSuffix', from: 3 })
   await t.write(recordOf(3, 5))
   t = await reopen(t, dir)

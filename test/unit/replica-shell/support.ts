@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Index } from '@coppice/protocol'
 import type { DiskWrite, SnapshotHeader } from '@coppice/replica'
-import { openReplicaStore, type LmdbStore, type RecoveryProgress } from '@coppice/replica/server'
+import { openReplicaStore, type DiskStore, type RecoveryProgress } from '@coppice/replica/server'
 import { afterEach } from 'vitest'
 
 export { recordOf } from './records.js'
@@ -38,13 +38,13 @@ export function headerOf(snapshotId: string, index: Index, chunks: readonly Uint
 
 /** A store with promises where the wiring has callbacks. */
 export class TestStore {
-  readonly store: LmdbStore
+  readonly store: DiskStore
   readonly written: number[] = []
   readonly failures: string[] = []
   private token = 0
   private readonly waiting = new Map<number, () => void>()
 
-  constructor(store: LmdbStore) {
+  constructor(store: DiskStore) {
     this.store = store
     store.onWritten = (token) => {
       this.written.push(token)

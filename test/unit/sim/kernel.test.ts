@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { nodeText } from '@coppice/runtime'
 import { EventQueue } from '../../../packages/sim/src/kernel/event-queue.js'
 import { Kernel } from '../../../packages/sim/src/kernel/kernel.js'
 import { NodeClock } from '../../../packages/sim/src/kernel/clock.js'
+import { Network } from '../../../packages/sim/src/kernel/network.js'
+import { Trace } from '../../../packages/sim/src/kernel/trace.js'
+import { ClientHost } from '../../../packages/sim/src/hosts/client-host.js'
 import { Prng } from '../../../packages/sim/src/kernel/prng.js'
 import { setTraps } from '../../../packages/sim/src/kernel/traps.js'
 
@@ -111,4 +115,28 @@ test('traps_make_real_time_and_randomness_throw_until_removed', () => {
     remove()
   }
   expect(Date.now()).toBeGreaterThan(0)
+})
+
+describe('client timers', () => {
+  // Found by seed 17012: a client whose clock runs slow waited for a time that its clock, rounded, did not reach, again and again.
+  test('a_timer_of_next_to_nothing_lets_time_go_on', async () => {
+    const kernel = new Kernel()
+    const network = new Network(kernel, new Prng(1), new Trace(false), {
+      passMode: 'share',
+      text: nodeText,
+      latencyMs: 1,
+      fifo: true,
+      acrossRestarts: false,
+    })
+    const clock = new NodeClock(kernel, 0.97, 5, 0)
+    const host = new ClientHost('k1', clock, new Prng(2), network, new Trace(false), () => undefined)
+    let fired = 0
+    const again = (): void => {
+      if (++fired < 100) host.clock.after(1e-13, again)
+    }
+    kernel.at(8_268.413, again)
+    await kernel.run(9_000, () => false)
+    expect(fired).toBe(100)
+    expect(kernel.now).toBeGreaterThanOrEqual(8_268.413 + 99 * 0.001 - 1e-6)
+  })
 })

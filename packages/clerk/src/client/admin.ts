@@ -25,6 +25,8 @@ import { lastingRefusal } from './refusal.js'
 
 /** A config server that has not answered by then is passed over for the next, ms. */
 const PATIENCE_MS = 1_000
+/** A reconfiguration takes its time; after this long without a result it is asked for again, elsewhere first: its server may be stuck. */
+const ADMIN_PATIENCE_MS = 5_000
 const POLL_BASE_MS = 50
 const POLL_MAX_MS = 500
 const DEFAULT_TIMEOUT_MS = 10_000
@@ -171,8 +173,8 @@ export class AdminClient {
       const address = this.#addresses[at % this.#addresses.length]!
       const message = question(++this.#requestId)
       // A reconfiguration is answered when it is done; whoever does not lead says so at once.
-      const patience = message.kind === 'admin' ? left : Math.min(left, PATIENCE_MS)
-      const answer = await this.#ask(configDialer, address, message, patience)
+      const patience = message.kind === 'admin' ? ADMIN_PATIENCE_MS : PATIENCE_MS
+      const answer = await this.#ask(configDialer, address, message, Math.min(left, patience))
       const taken = 'kind' in answer ? read(answer) : undefined
       if (taken !== undefined && 'value' in taken) return taken.value
       const said = taken?.said ?? saidBy(answer)

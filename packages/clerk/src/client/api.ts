@@ -55,6 +55,29 @@ export interface Resolution {
   readonly reply?: Uint8Array
 }
 
+/** Makes a value of an answer: [start, end) of `buffer`, which is valid during this call only. What it throws fails the user's call. */
+export type Decode<T, C = undefined> = (buffer: Uint8Array, start: number, end: number, context: C) => T
+
+/** Memory in which the next operation is written. */
+export interface Space {
+  /** Makes room for so many bytes; they begin at the answered place of `buffer` and are nobody's until a call takes them. */
+  begin(bytes: number): number
+  /** Where `begin` has made room; another one after each `begin`. */
+  readonly buffer: Uint8Array
+}
+
+/**
+ * The hot path of portable clients: operations are written where they are sent from, answers are read where they arrived.
+ * What was written into `operations` (`queries`) from its last `begin` up to `end` becomes the operation (query).
+ * Otherwise the same as `submit` and `read`.
+ */
+export interface DirectCalls {
+  readonly operations: Space
+  readonly queries: Space
+  submit<T, C>(end: number, decode: Decode<T, C>, context: C, options?: CallOptions): Promise<T>
+  read<T, C>(end: number, decode: Decode<T, C>, context: C, options?: ReadOptions): Promise<T>
+}
+
 /**
  * The clerk as portable clients (kv, locks, cache, bank) take it. Every failure is a CoppiceError.
  * Bytes given in must not be changed until the call has settled; bytes given out are the caller's.
@@ -68,6 +91,8 @@ export interface ClerkLike {
   readonly clerkId: ClerkId
   /** The newest configuration this clerk has learned. */
   readonly configuration: Configuration | undefined
+  /** Only clerks for users in a hurry have it; see `directOf`. */
+  readonly direct?: DirectCalls
   /** Same as clock.now(). */
   now(): Millis
   /**

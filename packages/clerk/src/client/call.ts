@@ -2,7 +2,9 @@
 // its queue and its deadline by its own fields, so that leaving either costs nothing.
 import { EMPTY_BYTES } from '@coppice/protocol'
 import type { AbortSignalLike, Millis, Outcome, RequestId } from '@coppice/protocol'
+import type { Decode } from './api.js'
 import type { DeadlineBucket } from './deadlines.js'
+import { copyOut } from './run-builder.js'
 
 /** Whoever works on a call: the session, the reads, a resolution. */
 export interface CallOwner {
@@ -19,8 +21,16 @@ const nothing = (): void => undefined
 
 export class Call {
   readonly owner: CallOwner
-  /** The operation or query; dropped once no transmission can need it. */
-  bytes: Uint8Array
+  /** The operation or query is [start, end) of it; dropped once no transmission can need it. */
+  buffer: Uint8Array
+  start: number
+  end: number
+  /** The operation's length stands in front of it, as in a frame. */
+  framed = false
+  /** Makes of the answer's bytes, where they lie, what the user gets. */
+  decode: Decode<unknown, never> = copyOut
+  /** The last argument of `decode`. */
+  context: unknown = undefined
   resolve: Resolve
   reject: Reject
   /** requestId or readId; 0 until the call was put into a frame. */
@@ -46,20 +56,33 @@ export class Call {
   queue: CallQueue | undefined = undefined
   queueNext: Call | undefined = undefined
   queuePrevious: Call | undefined = undefined
+  /** When it times out; known from the end of the turn in which it began (calls with the usual timeout only). */
+  due: Millis = Infinity
+  /** Where calls with another timeout wait for theirs. */
   bucket: DeadlineBucket | undefined = undefined
-  bucketNext: Call | undefined = undefined
-  bucketPrevious: Call | undefined = undefined
+  dueNext: Call | undefined = undefined
+  duePrevious: Call | undefined = undefined
 
-  constructor(owner: CallOwner, bytes: Uint8Array, resolve: Resolve, reject: Reject) {
+  constructor(owner: CallOwner, buffer: Uint8Array, start: number, end: number, resolve: Resolve, reject: Reject) {
     this.owner = owner
-    this.bytes = bytes
+    this.buffer = buffer
+    this.start = start
+    this.end = end
     this.resolve = resolve
     this.reject = reject
   }
 
+  /** Bytes of the operation or query. */
+  get size(): number {
+    return this.end - this.start
+  }
+
   /** Lets go of all that only its user needed. */
   release(): void {
-    this.bytes = EMPTY_BYTES
+    this.buffer = EMPTY_BYTES
+    this.start = 0
+    this.end = 0
+    this.context = undefined
     this.resolve = nothing
     this.reject = nothing
   }
@@ -73,10 +96,15 @@ function take(resolve: Resolve, reject: Reject): void {
   takenReject = reject
 }
 
-/** A promise and the call that will settle it. */
-export function newCall<T>(owner: CallOwner, bytes: Uint8Array): { promise: Promise<T>; call: Call } {
+/** A promise and the call that will settle it; its operation is [start, end) of `buffer`. */
+export function newCall<T>(
+  owner: CallOwner,
+  buffer: Uint8Array,
+  start = 0,
+  end = buffer.length,
+): { promise: Promise<T>; call: Call } {
   const promise = new Promise<T>(take as (resolve: (value: T) => void, reject: Reject) => void)
-  const call = new Call(owner, bytes, takenResolve, takenReject)
+  const call = new Call(owner, buffer, start, end, takenResolve, takenReject)
   takenResolve = nothing
   takenReject = nothing
   return { promise, call }

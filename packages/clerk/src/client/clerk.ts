@@ -1,6 +1,6 @@
 // The clerk: one user's way to a replicated state machine (PROTOCOL 6). Calls go to one of two sessions (small and bulk operations)
 // or to the reads; this file begins and ends them, hands messages to whom they concern, and sends at the end of each turn.
-import { BULK_OPERATION_BYTES, DecodeError, EMPTY_BYTES, MAX_OPERATION_BYTES } from '@coppice/protocol'
+import { BULK_OPERATION_BYTES, DecodeError, EMPTY_BYTES } from '@coppice/protocol'
 import type {
   AbortSignalLike,
   ClerkId,
@@ -18,16 +18,19 @@ import type {
   ClerkLike,
   ClerkOptions,
   ClerkPorts,
+  DirectCalls,
   ReadAnswer,
   ReadOptions,
   RequestName,
   Resolution,
 } from './api.js'
-import { type Call, type CallOwner, newCall } from './call.js'
-import { failure, refusedCall, timeoutMessage } from './failures.js'
+import { type Call, newCall } from './call.js'
+import { DirectPath } from './direct.js'
+import { failure, refusalAtOnce, timeoutMessage } from './failures.js'
 import { Fates, ambiguous } from './fates.js'
 import type { Member } from './members.js'
 import { OpenCalls } from './open-calls.js'
+import { Readiness } from './readiness.js'
 import { Reads } from './reads.js'
 import { Routing } from './routing.js'
 import { SessionAnswers } from './session-answers.js'
@@ -40,6 +43,7 @@ export class Clerk implements ClerkLike {
   readonly clock: Clock
   readonly random: Random
   readonly timeoutMs: number
+  readonly direct: DirectCalls
   readonly #calls: OpenCalls
   readonly #routing: Routing
   readonly #fates: Fates
@@ -47,8 +51,7 @@ export class Clerk implements ClerkLike {
   readonly #small: Session
   readonly #sessions: readonly (readonly [Session, SessionAnswers])[]
   readonly #silenceMs: number
-  readonly #waitingReady = new Set<Call>()
-  readonly #readiness: CallOwner
+  readonly #readiness: Readiness
   #scheduled = false
   #closed = false
   #cancelTick: (() => void) | undefined = undefined
@@ -61,7 +64,8 @@ export class Clerk implements ClerkLike {
     this.timeoutMs = timeoutMs
     this.#silenceMs = silenceMs
     const schedule = this.#schedule
-    this.#calls = new OpenCalls({ clock, hold: ports.hold, giveUp: (call, why) => this.#giveUp(call, why) })
+    const giveUp = (call: Call, why: 'timeout' | 'aborted'): void => this.#giveUp(call, why)
+    this.#calls = new OpenCalls({ clock, timeoutMs, hold: ports.hold, schedule, giveUp })
     this.#fates = new Fates(this.#calls)
     this.#routing = new Routing(
       {
@@ -83,13 +87,9 @@ export class Clerk implements ClerkLike {
     this.#small = new Session(sessionPorts, { bulk: false, maxInFlight, maxInFlightBytes })
     const bulk = new Session(sessionPorts, { bulk: true, maxInFlight, maxInFlightBytes })
     this.#sessions = [this.#small, bulk].map((s) => [s, new SessionAnswers(s, silenceMs)])
-    this.#readiness = {
-      withdraw: (call) => {
-        this.#waitingReady.delete(call)
-        return 'not-applied'
-      },
-      lastWord: () => '',
-    }
+    const begin = (call: Call, options: CallOptions | undefined): boolean => this.#begin(call, options)
+    this.direct = new DirectPath({ small: this.#small, bulk, reads: this.#reads, begin })
+    this.#readiness = new Readiness(calls)
     routing.start()
   }
 
@@ -121,9 +121,7 @@ export class Clerk implements ClerkLike {
   /** Resolves once a configuration is known; the way to learn early that nobody can be reached. */
   ready(options?: CallOptions): Promise<void> {
     const { promise, call } = newCall<void>(this.#readiness, EMPTY_BYTES)
-    if (!this.#begin(call, options)) return promise
-    if (this.configuration !== undefined) this.#calls.succeed(call, undefined)
-    else this.#waitingReady.add(call)
+    if (this.#begin(call, options)) this.#readiness.add(call, this.configuration !== undefined)
     return promise
   }
 
@@ -136,14 +134,14 @@ export class Clerk implements ClerkLike {
 
   read(query: Uint8Array, options?: ReadOptions): Promise<Uint8Array> {
     const { promise, call } = newCall<Uint8Array>(this.#reads, query)
-    if (this.#begin(call, options)) this.#reads.submit(call, options?.from === 'primary', options?.stale === true)
+    if (this.#begin(call, options)) this.#reads.submit(call, options)
     return promise
   }
 
   readAnswer(query: Uint8Array, options?: ReadOptions): Promise<ReadAnswer> {
     const { promise, call } = newCall<ReadAnswer>(this.#reads, query)
     call.detailed = true
-    if (this.#begin(call, options)) this.#reads.submit(call, options?.from === 'primary', options?.stale === true)
+    if (this.#begin(call, options)) this.#reads.submit(call, options)
     return promise
   }
 
@@ -177,26 +175,21 @@ export class Clerk implements ClerkLike {
     }
     this.#reads.close()
     this.#routing.close()
+    this.#calls.endTurn()
     return Promise.resolve()
   }
 
   /** False: the call was refused before it began, its promise is rejected. */
   #begin(call: Call, options: CallOptions | undefined): boolean {
+    const timeoutMs = options?.timeoutMs ?? this.timeoutMs
     const signal = options?.signal
-    if (this.#closed) call.reject(refusedCall('CLOSED', 'the clerk is closed'))
-    else if (signal?.aborted === true) call.reject(refusedCall('ABORTED', 'aborted before it began', signal.reason))
-    else if (call.bytes.length > MAX_OPERATION_BYTES) {
-      const message = `${call.bytes.length} bytes are above the limit of ${MAX_OPERATION_BYTES} for one operation`
-      call.reject(refusedCall('TOO_LARGE', message))
-    } else {
-      const timeoutMs = options?.timeoutMs ?? this.timeoutMs
-      if (timeoutMs > 0) {
-        this.#calls.begin(call, timeoutMs, signal)
-        this.#maybeTick()
-        return true
-      }
-      call.reject(refusedCall('INVALID_ARGUMENT', `timeoutMs must be a positive number, not ${timeoutMs}`))
+    const refusal = refusalAtOnce(call, this.#closed, timeoutMs, signal)
+    if (refusal === undefined) {
+      this.#calls.begin(call, timeoutMs, signal)
+      if (this.#cancelTick === undefined) this.#maybeTick()
+      return true
     }
+    call.reject(refusal)
     call.settled = true
     return false
   }
@@ -272,10 +265,7 @@ export class Clerk implements ClerkLike {
   }
 
   #onChange(): void {
-    if (this.configuration !== undefined) {
-      for (const call of this.#waitingReady) this.#calls.succeed(call, undefined)
-      this.#waitingReady.clear()
-    }
+    if (this.configuration !== undefined) this.#readiness.settle()
     this.#reads.onChange()
   }
 
@@ -290,6 +280,7 @@ export class Clerk implements ClerkLike {
     if (this.#closed) return
     for (const [session] of this.#sessions) session.flush()
     this.#reads.flush()
+    this.#calls.endTurn()
   }
 
   // Runs while anything is owed: by the cluster to the clerk, or by the clerk to its users.

@@ -40,8 +40,8 @@ export class Deadlines {
       if (due < this.#armedFor) this.#arm(due)
     }
     call.bucket = bucket
-    call.bucketNext = bucket.head
-    if (bucket.head !== undefined) bucket.head.bucketPrevious = call
+    call.dueNext = bucket.head
+    if (bucket.head !== undefined) bucket.head.duePrevious = call
     bucket.head = call
     this.size++
   }
@@ -49,13 +49,13 @@ export class Deadlines {
   remove(call: Call): void {
     const bucket = call.bucket
     if (bucket === undefined) return
-    const { bucketPrevious: previous, bucketNext: next } = call
+    const { duePrevious: previous, dueNext: next } = call
     if (previous === undefined) bucket.head = next
-    else previous.bucketNext = next
-    if (next !== undefined) next.bucketPrevious = previous
+    else previous.dueNext = next
+    if (next !== undefined) next.duePrevious = previous
     call.bucket = undefined
-    call.bucketPrevious = undefined
-    call.bucketNext = undefined
+    call.duePrevious = undefined
+    call.dueNext = undefined
     this.size--
   }
 
@@ -73,7 +73,7 @@ export class Deadlines {
   calls(): Call[] {
     const calls: Call[] = []
     for (const bucket of this.#heap) {
-      for (let call = bucket.head; call !== undefined; call = call.bucketNext) calls.push(call)
+      for (let call = bucket.head; call !== undefined; call = call.dueNext) calls.push(call)
     }
     return calls
   }

@@ -1,6 +1,6 @@
 // The errors of calls: code, outcome and all that PRODUCT promises on each of them, in words that name what happened.
-import { CoppiceError } from '@coppice/protocol'
-import type { ClerkId, Epoch, ErrorCode, Outcome } from '@coppice/protocol'
+import { CoppiceError, MAX_OPERATION_BYTES } from '@coppice/protocol'
+import type { AbortSignalLike, ClerkId, Epoch, ErrorCode, Outcome } from '@coppice/protocol'
 import type { Call } from './call.js'
 
 export interface FailureDetails {
@@ -25,6 +25,23 @@ export function failure(call: Call, code: ErrorCode, message: string, details: F
     requestId: call.id === 0 ? undefined : call.id,
     cause: details.cause,
   })
+}
+
+/** Why a call cannot even begin; undefined: it can. */
+export function refusalAtOnce(
+  call: Call,
+  closed: boolean,
+  timeoutMs: number,
+  signal: AbortSignalLike | undefined,
+): CoppiceError | undefined {
+  if (closed) return refusedCall('CLOSED', 'the clerk is closed')
+  if (signal?.aborted === true) return refusedCall('ABORTED', 'aborted before it began', signal.reason)
+  if (call.size > MAX_OPERATION_BYTES) {
+    const message = `${call.size} bytes are above the limit of ${MAX_OPERATION_BYTES} for one operation`
+    return refusedCall('TOO_LARGE', message)
+  }
+  if (timeoutMs > 0) return undefined
+  return refusedCall('INVALID_ARGUMENT', `timeoutMs must be a positive number, not ${timeoutMs}`)
 }
 
 /** An error for a call that was refused before it began. */

@@ -1,6 +1,6 @@
 // Reads (PROTOCOL 4): batched like requests, but without ids that last; answered by this clerk's read replica, chosen at random and
 // kept, or by the primary. A read may be asked again anywhere at any time.
-import { FRAGMENT_BYTES, MAX_RUN_REQUESTS, Reader } from '@coppice/protocol'
+import { DecodeError, FRAGMENT_BYTES, MAX_RUN_REQUESTS, readU32 } from '@coppice/protocol'
 import type {
   Clock,
   Epoch,
@@ -12,18 +12,18 @@ import type {
   ReadRepliesMessage,
   RefusedMessage,
 } from '@coppice/protocol'
-import type { ReadAnswer } from './api.js'
-import { backoffMs } from './backoff.js'
+import type { ReadOptions } from './api.js'
+import { Avoided } from './avoided.js'
 import { type Call, type CallOwner, CallQueue } from './call.js'
 import { failure } from './failures.js'
 import type { Member, ReplicaLink } from './members.js'
 import type { OpenCalls } from './open-calls.js'
 import type { Routing } from './routing.js'
 import { buildOps, copyOut } from './run-builder.js'
+import { SentReads } from './sent-reads.js'
 
 const FRAME_BYTES = FRAGMENT_BYTES - 64
 const AVOID_BASE_MS = 10
-const AVOID_MAX_MS = 1_000
 /** A read is asked again elsewhere after so many times silenceMs, even if its replica talks of other things. */
 const OVERDUE_SILENCES = 2
 
@@ -55,29 +55,34 @@ export class Reads implements CallOwner {
     { queue: new CallQueue(), primary: true, stale: true },
   ]
   /** Every transmission whose answer is welcome. */
-  readonly #sentById = new Map<number, Call>()
+  readonly #sent = new SentReads()
   /** Calls with a transmission under way, repetitions not counted. */
   #underWay = 0
   #nextId = 1
   #preferred: NodeId = ''
-  /** Replicas that refused or were silent, with the time until which they are passed over and how often in a row. */
-  readonly #avoidedById = new Map<NodeId, { until: Millis; times: number }>()
+  readonly #avoided: Avoided
   #cancelRetry: (() => void) | undefined = undefined
   #lastRefusal = ''
 
   constructor(ports: ReadsPorts) {
     this.#ports = ports
+    this.#avoided = new Avoided(ports.clock, ports.random)
   }
 
   get idle(): boolean {
-    return this.#underWay === 0 && this.#lanes.every((lane) => lane.queue.size === 0)
+    return this.#underWay === 0 && !this.#waiting
   }
   get inFlight(): number {
     return this.#underWay
   }
 
-  submit(call: Call, primary: boolean, stale: boolean): void {
-    call.lane = (primary ? 1 : 0) + (stale ? 2 : 0)
+  get #waiting(): boolean {
+    for (let i = 0; i < this.#lanes.length; i++) if (this.#lanes[i]!.queue.size > 0) return true
+    return false
+  }
+
+  submit(call: Call, options: ReadOptions | undefined): void {
+    if (options !== undefined) call.lane = (options.from === 'primary' ? 1 : 0) + (options.stale === true ? 2 : 0)
     this.#enqueue(call)
   }
 
@@ -110,24 +115,27 @@ export class Reads implements CallOwner {
 
   onReplies(member: Member, message: ReadRepliesMessage): void {
     const { replies, epoch, minIndex, ageMs } = message
-    this.#avoidedById.delete(member.id)
-    const r = new Reader(replies.buffer, replies.start, replies.end)
+    this.#avoided.forgive(member.id)
+    const { calls } = this.#ports
+    const { buffer, end } = replies
+    let at = replies.start
     for (let i = 0; i < message.count; i++) {
-      const id = message.firstReadId + r.u32()
-      const n = r.u32()
-      const at = r.skip(n)
-      const call = this.#sentById.get(id)
+      if (at + 8 > end) throw new DecodeError('an answer is cut off')
+      const id = message.firstReadId + readU32(buffer, at)
+      const start = at + 8
+      at = start + readU32(buffer, at + 4)
+      if (at > end) throw new DecodeError('an answer is cut off')
+      const call = this.#sent.get(id)
       if (call === undefined) continue
       this.#forget(call)
       // What a stale read shows may still be undone: it binds no later read.
       if (!this.#lanes[call.lane]!.stale) this.saw(epoch, minIndex)
-      const bytes = copyOut(replies.buffer, at, n)
-      const answer: Uint8Array | ReadAnswer = call.detailed ? { bytes, ageMs, epoch, minIndex } : bytes
-      this.#ports.calls.succeed(call, answer)
+      if (call.detailed) calls.succeed(call, { bytes: copyOut(buffer, start, at), ageMs, epoch, minIndex })
+      else calls.answer(call, buffer, start, at)
     }
-    r.finish()
+    if (at !== end) throw new DecodeError(`${end - at} bytes too many`)
     this.#lastRefusal = ''
-    this.#ports.schedule()
+    if (this.#waiting) this.#ports.schedule()
   }
 
   onRefused(member: Member, message: RefusedMessage): void {
@@ -135,11 +143,11 @@ export class Reads implements CallOwner {
     const invalid = reason === 'invalid' || reason === 'tooLarge'
     let primaryLane = false
     for (let id = firstId; id < firstId + count; id++) {
-      const call = this.#sentById.get(id)
+      const call = this.#sent.get(id)
       if (call === undefined) continue
       // A later transmission of it is under way, or about to be.
       if (call.id !== id || call.queue !== undefined) {
-        this.#sentById.delete(id)
+        this.#sent.delete(id)
         continue
       }
       if (invalid && id === firstId) {
@@ -150,12 +158,12 @@ export class Reads implements CallOwner {
         continue
       }
       primaryLane ||= this.#lanes[call.lane]!.primary
-      this.#sentById.delete(id)
+      this.#sent.delete(id)
       this.#again(call)
     }
     if (invalid) return
     this.#lastRefusal = reason
-    this.#avoid(member, AVOID_BASE_MS)
+    this.#avoided.add(member.id, AVOID_BASE_MS)
     if (reason !== 'moved') return
     if (primaryLane) this.#ports.routing.onNotPrimary(member, message.primary)
     else this.#ports.routing.onSilent(member, false)
@@ -163,9 +171,9 @@ export class Reads implements CallOwner {
 
   /** Links or roles have changed: what was asked on a link that is gone is asked again. */
   onChange(): void {
-    for (const [id, call] of this.#sentById) {
+    for (const [id, call] of this.#sent.entries()) {
       if (call.id !== id || call.queue !== undefined || (call.link as ReplicaLink).open) continue
-      this.#sentById.delete(id)
+      this.#sent.delete(id)
       this.#again(call)
     }
     this.#ports.schedule()
@@ -178,7 +186,7 @@ export class Reads implements CallOwner {
       const heardAt = Math.max(member.heardAt, member.arrivingAt)
       const patienceMs = silenceMs * (now - heardAt > silenceMs ? 1 : OVERDUE_SILENCES)
       let silent = false
-      for (const [id, call] of this.#sentById) {
+      for (const [id, call] of this.#sent.entries()) {
         if (call.id !== id || call.queue !== undefined || call.link !== member.link) continue
         const since = Math.max(call.sentAt, member.arrivingAt)
         if (now - since < patienceMs * 2 ** (call.attempts - 1)) continue
@@ -186,10 +194,11 @@ export class Reads implements CallOwner {
         // Asked again elsewhere; the answer that may still come is as good.
         call.earlierIds ??= []
         call.earlierIds.push(id)
+        this.#sent.keepEarlier(call)
         this.#again(call)
       }
       if (!silent) continue
-      this.#avoid(member, silenceMs)
+      this.#avoided.add(member.id, silenceMs)
       routing.onSilent(member, false)
     }
   }
@@ -209,9 +218,9 @@ export class Reads implements CallOwner {
   #forget(call: Call): void {
     if (call.queue !== undefined) call.queue.remove(call)
     else if (call.id !== 0) this.#underWay--
-    if (call.id !== 0) this.#sentById.delete(call.id)
+    if (call.id !== 0) this.#sent.delete(call.id)
     if (call.earlierIds === undefined) return
-    for (const id of call.earlierIds) this.#sentById.delete(id)
+    for (const id of call.earlierIds) this.#sent.delete(id)
     call.earlierIds = undefined
   }
 
@@ -227,14 +236,14 @@ export class Reads implements CallOwner {
     const now = this.#ports.clock.now()
     const firstReadId = this.#nextId
     for (let call = lane.queue.head; call !== undefined && run.length < room; call = lane.queue.head) {
-      const size = 4 + call.bytes.length
+      const size = 4 + call.size
       if (run.length > 0 && bytes + size > FRAME_BYTES) break
       lane.queue.remove(call)
       call.id = this.#nextId++
       call.attempts++
       call.link = link
       call.sentAt = now
-      this.#sentById.set(call.id, call)
+      this.#sent.add(call)
       this.#underWay++
       run.push(call)
       bytes += size
@@ -253,7 +262,7 @@ export class Reads implements CallOwner {
   #target(lane: Lane): Member | undefined {
     if (!lane.primary) return this.#replica()
     const primary = this.#ports.routing.primary()
-    return primary === undefined || this.#isAvoided(primary.id) ? undefined : primary
+    return primary === undefined || this.#avoided.has(primary.id) ? undefined : primary
   }
 
   // The preferred replica; another open one while that one connects. A lost or avoided one loses its preference.
@@ -262,7 +271,7 @@ export class Reads implements CallOwner {
     const candidates: Member[] = []
     for (const id of routing.configuration?.members ?? []) {
       const member = routing.members.get(id)
-      if (member?.link !== undefined && !this.#isAvoided(id)) candidates.push(member)
+      if (member?.link !== undefined && !this.#avoided.has(id)) candidates.push(member)
     }
     let preferred = candidates.find((member) => member.id === this.#preferred)
     if (preferred === undefined) {
@@ -276,26 +285,12 @@ export class Reads implements CallOwner {
     return members[Math.floor(this.#ports.random() * members.length)]
   }
 
-  #isAvoided(id: NodeId): boolean {
-    const avoided = this.#avoidedById.get(id)
-    return avoided !== undefined && this.#ports.clock.now() < avoided.until
-  }
-
-  #avoid(member: Member, baseMs: number): void {
-    const { clock, random } = this.#ports
-    const times = this.#avoidedById.get(member.id)?.times ?? 0
-    const ms = backoffMs(times, baseMs, Math.max(AVOID_MAX_MS, baseMs * 8), random)
-    this.#avoidedById.set(member.id, { until: clock.now() + ms, times: times + 1 })
-  }
-
   // Reads that wait because replicas are avoided go when the first of these may be asked again.
   #maybeRetryLater(): void {
-    if (this.#cancelRetry !== undefined || this.#lanes.every((lane) => lane.queue.size === 0)) return
-    const now = this.#ports.clock.now()
-    let first = Infinity
-    for (const { until } of this.#avoidedById.values()) if (until > now && until < first) first = until
-    if (first === Infinity) return
-    this.#cancelRetry = this.#ports.clock.after(first - now, () => {
+    if (this.#cancelRetry !== undefined || !this.#waiting) return
+    const waitMs = this.#avoided.untilNextMs()
+    if (waitMs === Infinity) return
+    this.#cancelRetry = this.#ports.clock.after(waitMs, () => {
       this.#cancelRetry = undefined
       this.#ports.schedule()
     })

@@ -1,5 +1,5 @@
 // What servers answer to a session, case by case as in PROTOCOL 6: replies, registration, refusals, silence, expiry.
-import { DecodeError, REPLY_FORGOTTEN, REPLY_OK, REPLY_SKIPPED, Reader } from '@coppice/protocol'
+import { DecodeError, REPLY_FORGOTTEN, REPLY_OK, REPLY_SKIPPED, readU32 } from '@coppice/protocol'
 import type { Millis, RefusedMessage, RegisteredMessage, RepliesMessage, RequestId } from '@coppice/protocol'
 import { backoffMs } from './backoff.js'
 import type { Call } from './call.js'
@@ -52,16 +52,19 @@ export class SessionAnswers {
     const session = this.#session
     const { replies } = message
     this.#progress(member)
-    const r = new Reader(replies.buffer, replies.start, replies.end)
+    const { buffer, end } = replies
+    let at = replies.start
     for (let i = 0; i < message.count; i++) {
-      const status = r.u8()
-      const n = r.u32()
-      const at = r.skip(n)
+      if (at + 5 > end) throw new DecodeError('a reply is cut off')
+      const status = buffer[at]!
+      const start = at + 5
+      at = start + readU32(buffer, at + 1)
+      if (at > end) throw new DecodeError('a reply is cut off')
       const call = session.window.get(message.firstRequestId + i)
       // Answered before: a repeated reply tells nothing new.
-      if (call !== undefined) this.#complete(call, status, replies.buffer, at, n)
+      if (call !== undefined) this.#complete(call, status, buffer, start, at)
     }
-    r.finish()
+    if (at !== end) throw new DecodeError(`${end - at} bytes too many`)
     if (session.queue.size > 0) session.ports.schedule()
   }
 
@@ -151,7 +154,7 @@ export class SessionAnswers {
     session.ports.routing.onProgress(member)
   }
 
-  #complete(call: Call, status: number, buffer: Uint8Array, at: number, n: number): void {
+  #complete(call: Call, status: number, buffer: Uint8Array, start: number, end: number): void {
     const session = this.#session
     const { calls, fates } = session.ports
     const abandoned = call.settled
@@ -159,8 +162,8 @@ export class SessionAnswers {
     const outcome = fateOf(status)
     session.window.complete(call)
     if (status === REPLY_OK) {
-      const reply = abandoned || call.waiters !== undefined ? copyOut(buffer, at, n) : undefined
-      if (!abandoned) calls.succeed(call, copyOut(buffer, at, n))
+      const reply = abandoned || call.waiters !== undefined ? copyOut(buffer, start, end) : undefined
+      if (!abandoned) calls.answer(call, buffer, start, end)
       if (reply !== undefined) fates.settle(session.clerkId, call, { outcome: 'applied', reply }, abandoned)
       return
     }

@@ -229,7 +229,7 @@ export class Session implements CallOwner {
       const fresh = id === window.nextId
       const call = fresh ? queue.head : window.get(id)
       if (call === undefined || (fresh ? !this.#hasRoomFor(call) : call.settled)) break
-      const size = 4 + call.bytes.length
+      const size = 4 + call.size
       if (run.length > 0 && bytes + size > limit) break
       if (fresh) {
         const cut = bytes + size > WHOLE_FRAME_BYTES
@@ -269,7 +269,7 @@ export class Session implements CallOwner {
   #hasRoomFor(call: Call): boolean {
     const { window, limits } = this
     if (!window.open || window.live >= limits.maxInFlight) return false
-    return window.live === 0 || window.liveBytes + call.bytes.length <= limits.maxInFlightBytes
+    return window.live === 0 || window.liveBytes + call.size <= limits.maxInFlightBytes
   }
 }
 

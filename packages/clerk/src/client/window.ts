@@ -34,13 +34,13 @@ export class RequestWindow {
     this.#ring[call.id % CLERK_WINDOW] = call
     this.size++
     this.live++
-    this.liveBytes += call.bytes.length
+    this.liveBytes += call.size
   }
 
   /** Its user waits no longer; to be called before the bytes are dropped. */
   abandon(call: Call): void {
     this.live--
-    this.liveBytes -= call.bytes.length
+    this.liveBytes -= call.size
   }
 
   /** Its fate is known. `settled`: it was abandoned before. */

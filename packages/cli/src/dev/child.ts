@@ -95,7 +95,8 @@ export class Child {
     if (this.#stopping) return
     if (!this.#isReady) this.#failures++
     this.#options.onChange('died', how)
-    this.#later(Math.min(this.#options.restartMs * 2 ** this.#failures, MAX_RESTART_MS))
+    const { restartMs } = this.#options
+    this.#later(Math.min(restartMs * 2 ** this.#failures, Math.max(restartMs, MAX_RESTART_MS)))
   }
 
   #later(ms: number): void {

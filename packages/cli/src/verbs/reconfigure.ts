@@ -1,5 +1,6 @@
 // coppice reconfigure: moves the group to other members.
 import { randomBytes } from 'node:crypto'
+import { CoppiceError } from '@coppice/protocol'
 import type { Command } from 'commander'
 import { settingsFor, withAdmin } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
@@ -12,7 +13,15 @@ export function addReconfigure(program: Command): void {
     .command('reconfigure')
     .description('move the group to these members; the first is primary')
     .requiredOption('--to <id,id,…>', 'members of the next epoch, primary first')
-    .addHelpText('after', '\nExample:\n  coppice reconfigure --to r4,r2,r3')
+    .addHelpText(
+      'after',
+      `
+New members first learn the state while the group serves; writes pause for what is left then. With a large state, or a machine under
+load, give it time: --timeout 10m (default 60s). When that has passed the change goes on; "coppice epochs" tells whether it came.
+
+Example:
+  coppice reconfigure --to r4,r2,r3`,
+    )
     .action(async (_flags, command: Command) => {
       const settings = settingsFor(command)
       const to = command
@@ -31,10 +40,17 @@ export function addReconfigure(program: Command): void {
             EXIT.notFound,
             `--to: no replica named ${unknown} has registered; known: ${known.sort().join(', ')}`,
           )
-        const result = await admin.reconfigure(to, randomBytes(16).toString('hex'))
+        const result = await admin.reconfigure(to, randomBytes(16).toString('hex')).catch(explained)
         if (!result.ok) throw new CliError(EXIT.conditionNotMet, result.message)
         if (settings.output === 'json') printJson({ epoch: result.epoch, members: to, message: result.message })
         else print(`epoch ${result.epoch}: ${to.join(', ')}`)
       })
     })
+}
+
+function explained(error: unknown): never {
+  if (!(error instanceof CoppiceError) || error.outcome !== 'unknown') throw error
+  const { message, code, outcome, retryable } = error
+  const advice = 'The change may be under way still: "coppice status" and "coppice epochs" show it'
+  throw new CoppiceError(`${message}. ${advice}`, { code, outcome, retryable, cause: error })
 }

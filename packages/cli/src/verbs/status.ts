@@ -28,6 +28,8 @@ interface Status {
   readonly leader: string | null
   readonly primary: string | null
   readonly members: readonly string[]
+  /** Ids of those that do not answer. */
+  readonly unreachable: readonly string[]
   readonly processes: readonly Line[]
 }
 
@@ -38,7 +40,8 @@ export function addStatus(program: Command): void {
     .option('-w, --watch', 'again every second, until Ctrl-C')
     .addHelpText(
       'after',
-      '\nExamples:\n  coppice status\n  coppice status -o json | jq .processes\n  coppice status -w',
+      '\nExit code 0 as long as a config server tells of the group, also when some processes do not answer: they are named.\n' +
+        '\nExamples:\n  coppice status\n  coppice status -o json | jq .processes\n  coppice status -w',
     )
     .action(async (_flags, command: Command) => {
       const settings = settingsFor(command)
@@ -79,6 +82,7 @@ async function statusOf(settings: Settings): Promise<{ status: Status; failure: 
       leader: lines.find(({ role }) => role === 'leader')?.id ?? null,
       primary: view?.state.members[0] ?? null,
       members: view?.state.members ?? [],
+      unreachable: lines.filter(({ role }) => role === 'unreachable').map(({ id }) => id),
       processes: lines,
     }
     return { status, failure }
@@ -153,4 +157,13 @@ function show(settings: Settings, status: Status): void {
   )
   print(`cluster ${status.clusterId ?? 'unknown'}, group ${status.group}, epoch ${status.epoch ?? 'unknown'}`)
   print(table(['id', 'role', 'pid', 'address', 'epoch', 'next', 'commit', 'lease', 'note'], rows))
+  const { unreachable, processes } = status
+  if (unreachable.length === 0) return
+  const head = `${unreachable.length} of ${processes.length} processes ${unreachable.length === 1 ? 'does' : 'do'} not answer`
+  print(
+    paint(
+      'yellow',
+      `${head}: ${unreachable.map((id) => (status.members.includes(id) ? `${id} (member)` : id)).join(', ')}`,
+    ),
+  )
 }

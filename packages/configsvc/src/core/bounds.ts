@@ -6,12 +6,18 @@ export const REPEAT_MS = 50
 export const LARGEST_RECORD_MS = 2_000
 /** `learn` is said again after this long; its answers tell the progress, ms. */
 export const LEARN_REPEAT_MS = 100
+/** A learner that has within this time what was committed at its beginning is near enough: some repetitions and the age of a report, ms. */
+export const SHORT_ROUND_MS = 300
+/** Rounds in a row that are no shorter than one before: the learner comes no nearer. */
+export const LONGER_ROUNDS = 3
+/** Such a learner joins if its rounds take this many T_fail at the most. */
+export const LONGEST_ROUND_FACTOR = 3
 /** A target that the group cannot do without (minReplicas) may install for this long without visible progress, ms. */
 export const INSTALL_PATIENCE_MS = 30_000
 /** A learner that makes no progress for so long has failed, ms. */
 export const LEARN_PATIENCE_MS = 15_000
 /** A learner is given up after this many T_fail of silence: nothing is stopped meanwhile, and installing a snapshot may stall it. */
-export const LEARNER_SILENCE_FACTOR = 4
+export const LEARNER_SILENCE_FACTOR = 10
 /** First and longest pause between attempts that fail one after the other, ms. */
 export const RETRY_MIN_MS = 50
 export const RETRY_MAX_MS = 2_000

@@ -52,6 +52,7 @@ export class Detector {
     // A member that reports an older epoch forgot it, unless the report is older than the activation: only if it goes on.
     const behind = report.epoch < chosen.epoch && chosen.members.includes(report.server.id)
     k.behindSince = behind ? (k.behindSince ?? now) : undefined
+    if (report.cut !== undefined) this.mayCut(report.cut.epoch, report.server.id, report.cut.at)
     if (report.epoch !== chosen.epoch) return
     if (k.durableEpoch !== report.epoch) {
       k.durableEpoch = report.epoch
@@ -130,11 +131,13 @@ export class Detector {
   }
 
   /**
-   * An ENTER that begins at `start` was sent to a member of `epoch`: it may cut its log there at any time from now on, and lacks nothing
-   * by that, for a sealed member of `epoch` has nothing above and never will.
+   * An ENTER that begins at `start` was sent to a member of `epoch`, or the member says that one made it cut its log there: it lacks
+   * nothing by that, for a sealed member of `epoch` has nothing above and never will.
    */
   mayCut(epoch: Epoch, id: NodeId, start: Index): void {
     const before = this.cuts.get(id)
+    // What comes late, of an epoch that is over, says nothing of this one.
+    if (before !== undefined && before.epoch > epoch) return
     this.cuts.set(id, { epoch, at: before?.epoch === epoch ? Math.min(before.at, start) : start })
   }
 
@@ -144,8 +147,12 @@ export class Detector {
     const reported = k !== undefined && k.durableEpoch === epoch ? k.durableIndex : 0
     const cut = this.cuts.get(id)
     const durable = cut?.epoch === epoch ? Math.min(reported, cut.at) : reported
-    const committed = this.commitEpoch === epoch ? this.commitIndex : 0
-    return Math.max(durable, committed)
+    return Math.max(durable, this.committed(epoch))
+  }
+
+  /** Highest commit index of `epoch` that anybody reported. */
+  committed(epoch: Epoch): Index {
+    return this.commitEpoch === epoch ? this.commitIndex : 0
   }
 
   private known(id: NodeId): Known {

@@ -9,6 +9,8 @@ import type { ControllerHost } from './controller.js'
 export class Operators {
   private readonly host: ControllerHost
   private readonly waiting: PendingAdmin[] = []
+  /** Their results are proposed, and not chosen yet. */
+  private readonly concluding: PendingAdmin[] = []
 
   constructor(host: ControllerHost) {
     this.host = host
@@ -24,7 +26,7 @@ export class Operators {
     const { chosen } = this.host
     const done = chosen.adminResults.find((r) => r.requestId === request.adminId)
     if (done !== undefined) return this.answer([asker], done)
-    const same = this.waiting.find((a) => a.adminId === request.adminId)
+    const same = this.unanswered.find((a) => a.adminId === request.adminId)
     if (same !== undefined) {
       same.askers.push(asker)
       return
@@ -40,7 +42,7 @@ export class Operators {
   }
 
   onClientGone(connection: ConnectionId): void {
-    for (const a of this.waiting) {
+    for (const a of this.unanswered) {
       const at = a.askers.findIndex((x) => x.connection === connection)
       if (at >= 0) a.askers.splice(at, 1)
     }
@@ -48,7 +50,7 @@ export class Operators {
 
   /** This server leads no longer: whoever waits asks the next leader, under the same name. */
   stop(leader: NodeId): void {
-    for (const { askers } of this.waiting) {
+    for (const { askers } of this.unanswered) {
       for (const { connection, requestId } of askers) {
         this.host.reply(connection, { kind: 'adminAnswer', requestId, leader, result: null })
       }
@@ -60,10 +62,12 @@ export class Operators {
     const result = brief(whole)
     const admin = this.take(result.requestId)
     if (admin === undefined) return
+    this.concluding.push(admin)
     const wanted = result.ok ? admin.to.length : undefined
     this.host.update(
       (s) => withResult(wanted === undefined ? s : { ...s, wanted }, result),
       () => {
+        this.concluding.splice(this.concluding.indexOf(admin), 1)
         this.answer(admin.askers, result)
         then()
       },
@@ -81,6 +85,10 @@ export class Operators {
   overtaken(adminId: string): boolean {
     const admin = this.waiting.find((a) => a.adminId === adminId)
     return admin !== undefined && ++admin.overtaken < OPERATOR_TRIES
+  }
+
+  private get unanswered(): readonly PendingAdmin[] {
+    return [...this.concluding, ...this.waiting]
   }
 
   private take(adminId: string): PendingAdmin | undefined {

@@ -82,6 +82,8 @@ const trouble = z.strictObject({
   /** Members whose acks are missing (the reporter itself for its own fsync). */
   waitingFor: z.array(nodeIdSchema),
 })
+/** Where an ENTER that followed `epoch` made this store cut its log: what it held above is no loss. */
+const cut = z.strictObject({ epoch: index, at: index })
 /** Registration, heartbeat and lease request in one; sent every renewMs to the config leader (to all until it is known). */
 export const reportSchema = z.strictObject({
   kind: z.literal('report'),
@@ -99,6 +101,7 @@ export const reportSchema = z.strictObject({
   commitIndex: index,
   /** First index its log can ship. */
   base: index,
+  cut: cut.optional(),
   digest: tag,
   /** Non-empty: grant me a lease for `epoch` (L1). */
   nonce: tag,
@@ -119,6 +122,7 @@ const sealReply = z.strictObject({
   base: index,
   commitIndex: index,
   lineage,
+  cut: cut.optional(),
   digest: tag,
 })
 const learnReply = z.strictObject({

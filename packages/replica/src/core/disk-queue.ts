@@ -1,6 +1,8 @@
-// Writes on their way to the disk (R2, PROTOCOL 7): begun in order, durable in order, each with what may happen only afterwards.
+// Writes on their way to the disk (R2, PROTOCOL 7): begun in order, durable in order within their lane (disk-lanes.ts), each with what may
+// happen only afterwards.
 import { assert } from '@coppice/protocol'
 import type { Index, Millis } from '@coppice/protocol'
+import { isBulk } from './disk-lanes.js'
 import type { DiskWrite, ReplicaEffect, ReplicaMeta } from './io.js'
 
 interface PendingWrite {
@@ -21,7 +23,8 @@ export class DiskQueue {
   /** The marks that are on this disk. */
   durableMeta: ReplicaMeta
   readonly #effects: ReplicaEffect[]
-  readonly #pending: PendingWrite[] = []
+  readonly #log: PendingWrite[] = []
+  readonly #bulk: PendingWrite[] = []
   #nextToken = 1
   #bytes = 0
 
@@ -42,19 +45,21 @@ export class DiskQueue {
     }
     this.#bytes += own
     const callbacks = then === undefined ? [] : [then]
-    this.#pending.push({ token, begunAt: now, durableTo, meta, own, bytes: this.#bytes, callbacks })
+    const lane = isBulk(writes) ? this.#bulk : this.#log
+    lane.push({ token, begunAt: now, durableTo, meta, own, bytes: this.#bytes, callbacks })
     this.#effects.push({ kind: 'write', token, writes })
   }
 
-  /** Runs `then` once everything begun so far is durable: at once when it is. */
+  /** Runs `then` once everything begun so far in the log's lane is durable: at once when it is. */
   whenDurable(then: () => void): void {
-    const last = this.#pending[this.#pending.length - 1]
+    const last = this.#log[this.#log.length - 1]
     if (last === undefined) then()
     else last.callbacks.push(then)
   }
 
   onWritten(token: number): void {
-    const first = this.#pending.shift()
+    const lane = this.#bulk[0]?.token === token ? this.#bulk : this.#log
+    const first = lane.shift()
     assert(
       first !== undefined && first.token === token,
       'writes become durable in the order in which they were begun (R2)',
@@ -65,22 +70,23 @@ export class DiskQueue {
     for (const run of first.callbacks) run()
   }
 
+  /** Of both lanes. */
   get outstanding(): number {
-    return this.#pending.length
+    return this.#log.length + this.#bulk.length
   }
 
-  /** When the oldest write that is not durable was begun; Infinity: there is none. */
+  /** When the oldest write of the log's lane that is not durable was begun; Infinity: there is none. */
   get oldestBegunAt(): Millis {
-    return this.#pending[0]?.begunAt ?? Infinity
+    return this.#log[0]?.begunAt ?? Infinity
   }
 
   /** Bytes the disk was given up to and including that write, and had not taken when it was begun. */
   get oldestBytes(): number {
-    return this.#pending[0]?.bytes ?? 0
+    return this.#log[0]?.bytes ?? 0
   }
 
   /** The process was stopped for so long: the disk cannot be blamed for that time. */
   forgive(sleptMs: Millis): void {
-    for (const p of this.#pending) p.begunAt += sleptMs
+    for (const p of this.#log) p.begunAt += sleptMs
   }
 }

@@ -1,9 +1,10 @@
 // ENTER (PROTOCOL 2.4, 5): brings the log to exactly next_S, re-checks the promise, makes the epoch durable, acknowledges. A log that
 // must be cut, and a snapshot, are made durable and followed by `reload`; the controller's repeated ENTER carries on.
 import { GENESIS_LINEAGE, GENESIS_NEXT } from '@coppice/protocol'
-import type { ConfigToReplica, Lineage, NodeId, ReplicaToConfig } from '@coppice/protocol'
+import type { ConfigToReplica, Epoch, Index, Lineage, NodeId, ReplicaToConfig } from '@coppice/protocol'
 import type { Backup } from './backup.js'
 import type { Fetch } from './fetch.js'
+import type { ReplicaMeta } from './io.js'
 import type { Lease } from './lease.js'
 import { lineageBelow } from './lineage/edit.js'
 import { planDelta } from './lineage/plan-delta.js'
@@ -106,7 +107,7 @@ export class Install {
         return this.#bringLog(m, plan.d)
       case 'truncate+delta':
         s.event('transferBegun', { how: 'truncate', from: s.log.nextIndex, to: plan.d })
-        s.meta = { ...s.meta, lineage: lineageBelow(s.meta.lineage, plan.d) }
+        s.meta = { ...s.meta, lineage: lineageBelow(s.meta.lineage, plan.d), cut: lowerCut(s.meta, m.prev, plan.d) }
         s.write(
           [
             { kind: 'cutSuffix', from: plan.d },
@@ -211,6 +212,11 @@ export class Install {
     const refused = { ok: false, busy: false, reason: '', how: 'none', bytes: 0, nonce: '' } as const
     return { kind: 'enterReply', group, epoch, checkpointId, ...refused }
   }
+}
+
+/** Cuts ordered in attempts that follow the same epoch count together: the lowest says what may be lacking. */
+function lowerCut({ cut }: ReplicaMeta, epoch: Epoch, at: Index): { epoch: Epoch; at: Index } {
+  return { epoch, at: cut?.epoch === epoch ? Math.min(cut.at, at) : at }
 }
 
 /** Lineage of the source; in the first epoch every store is at genesis and nobody is named. */

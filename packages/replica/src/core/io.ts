@@ -34,6 +34,11 @@ export interface ReplicaMeta {
   /** Epoch in which this store's server has proposed as primary; one incarnation only (PROTOCOL 2.7). */
   readonly claim: Epoch
   readonly lineage: Lineage
+  /**
+   * The last cut that an ENTER ordered: entries of this log at or above `at` were in no history that follows `epoch`, the epoch chosen
+   * then, so lacking them is no loss. Said with every report, for the leader that ordered it may be no more.
+   */
+  readonly cut?: { readonly epoch: Epoch; readonly at: Index }
 }
 
 /** A snapshot of all entries below `index`; usable once committed to disk. */
@@ -47,7 +52,10 @@ export interface SnapshotHeader {
   readonly digest: string
 }
 
-/** Writes of one effect are atomic: after a crash all of them are there or none. */
+/**
+ * Writes of one effect are atomic: after a crash all of them are there or none; of an effect that holds only records, those at its end may
+ * be missing. Records stand before everything else of their effect, and never behind a cut.
+ */
 export type DiskWrite =
   /** Append a whole record. */
   | { readonly kind: 'record'; readonly firstIndex: Index; readonly entries: number; readonly bytes: Uint8Array }

@@ -105,6 +105,10 @@ export class Tail {
     }
   }
 
+  get count(): number {
+    return this.#records.length - this.#head
+  }
+
   get oldest(): TailRecord | undefined {
     return this.#records[this.#head]
   }

@@ -7,8 +7,10 @@ import type { TailRecord } from './log.js'
 import type { OpenRecord } from './open-record.js'
 import type { Shared } from './shared.js'
 
-/** Own records not durable yet before the open record waits and grows (group commit). */
+/** Records not committed yet before the open one waits and grows: what a batch costs everybody is paid for more operations. */
 const RECORDS_IN_FLIGHT = 2
+/** A record that has grown so far waits for nobody. */
+const FULL_RECORD_BYTES = 128 * 1024
 /** Without progress of a backup for so long its holes are sent again, ms. */
 const RESEND_AFTER_MS = 200
 /** A link takes so many bytes in a millisecond unless something holds it up; what is on its way is not sent again before that. */
@@ -41,7 +43,6 @@ export class Replication {
   readonly #s: Shared
   readonly #open: OpenRecord
   #backups: Backup[] = []
-  #inFlight = 0
   /** End of what was closed and sent. */
   #closedTo: Index = 0
 
@@ -69,17 +70,28 @@ export class Replication {
 
   get wantsFlush(): boolean {
     if (!this.#s.leading || this.#s.sealed) return false
-    if (this.#open.entries > 0 && this.#inFlight < RECORDS_IN_FLIGHT) return true
-    for (const b of this.#backups) if (b.sentCommit < this.#s.commitIndex) return true
-    return false
+    return this.#mayClose || this.#owesCommit
   }
 
-  /** End of turn: the batch is closed unless enough is on its way to the disk; a commit that nothing carried goes alone (C1). */
+  /** End of turn: the batch is closed unless enough is under way; a commit that nothing will carry soon goes alone (C1). */
   flush(): void {
     const s = this.#s
     if (!s.leading || s.sealed) return
-    if (this.#open.entries > 0 && this.#inFlight < RECORDS_IN_FLIGHT) this.close()
+    if (this.#mayClose) this.close()
+    if (!this.#owesCommit) return
     for (const b of this.#backups) if (b.sentCommit < s.commitIndex) this.#sendCommit(b)
+  }
+
+  get #mayClose(): boolean {
+    if (this.#open.entries === 0) return false
+    return this.tail.count < RECORDS_IN_FLIGHT || this.#open.length >= FULL_RECORD_BYTES
+  }
+
+  /** The pipeline is empty: no append will carry the commit. While it is not, one will, or what is under way commits and this is asked again. */
+  get #owesCommit(): boolean {
+    if (this.tail.count > 0 || this.#open.entries > 0) return false
+    for (const b of this.#backups) if (b.sentCommit < this.#s.commitIndex) return true
+    return false
   }
 
   /** Closes the open record: to the own disk and, unless sealed, to every backup. */
@@ -90,8 +102,7 @@ export class Replication {
     const end = firstIndex + entries
     const bytes = this.#open.close(s.meta.epoch)
     s.log.appended(firstIndex, end, bytes.length, elapsedMs)
-    this.#inFlight++
-    s.write([{ kind: 'record', firstIndex, entries, bytes }], end, () => this.#inFlight--)
+    s.write([{ kind: 'record', firstIndex, entries, bytes }], end)
     const record: TailRecord = { firstIndex, end, bytes, closedAt: s.now, bytesBefore: this.tail.bytes }
     for (const b of this.#backups) if (b.durable >= firstIndex) b.progressAt = s.now
     this.tail.push(record)

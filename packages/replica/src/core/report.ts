@@ -86,6 +86,7 @@ export class Reporter {
       durableIndex: s.disk.durableIndex,
       commitIndex: s.commitIndex,
       base: s.log.base,
+      ...(meta.cut === undefined ? {} : { cut: meta.cut }),
       digest: s.machine.digest,
       nonce: asks ? this.#lease.ask() : '',
       freeDiskBytes: Math.floor(s.freeDiskBytes),

@@ -79,7 +79,7 @@ export class Sealing {
 
   #answer(to: NodeId, epoch: Epoch, reason: string): void {
     const s = this.#s
-    const { group, lineage, sealedFor } = s.meta
+    const { group, lineage, sealedFor, cut } = s.meta
     // A newer promise overtook this answer, or the epoch itself was entered.
     if (reason === '' && (s.meta.epoch >= epoch || sealedFor !== epoch)) return
     const { nextIndex, base } = s.log
@@ -91,6 +91,7 @@ export class Sealing {
       base,
       commitIndex,
       lineage: lineage.map(([e, i]): [number, number] => [e, i]),
+      ...(cut === undefined ? {} : { cut }),
     }
     s.send(to, { kind: 'sealReply', group, epoch, ok: reason === '', reason, ...own, digest: machine.digest })
   }

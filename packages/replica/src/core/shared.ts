@@ -59,6 +59,8 @@ export class Shared {
   acceptedByPrimary = false
   /** The store was changed under the state: only a new core may go on. */
   reloading = false
+  /** Until then somebody who brings its log or its snapshot from here is taken to come back for more. */
+  shippingUntil: Millis = -Infinity
   /** Bytes free on the data directory's disk. */
   freeDiskBytes = Number.MAX_SAFE_INTEGER
   #seed: number

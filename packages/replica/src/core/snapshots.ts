@@ -18,6 +18,8 @@ const PIECE_MACHINE = 2
 
 /** However large the state is, a snapshot waits for no more than so many times the configured bytes of log. */
 const LONGEST_WAIT = 4
+/** While somebody is being shipped to, so many times. */
+const LONGEST_PIN = 8
 
 interface Running {
   readonly snapshotId: string
@@ -55,6 +57,9 @@ export class Snapshots {
   /** A large state is written again only after about as many bytes of log, within bounds that keep a recovery short. */
   get #dueBytes(): number {
     const every = this.#s.options.snapshotEveryBytes
+    // D6: a new snapshot replaces the one that is being fetched and cuts the log that is needed after it. Under steady writes a learner
+    // that is a little slower than those would begin anew for ever.
+    if (this.#s.now < this.#s.shippingUntil) return LONGEST_PIN * every
     return Math.max(every, Math.min(this.#newestBytes, LONGEST_WAIT * every))
   }
 

@@ -28,6 +28,8 @@ interface Asked {
 /** Questions under way at the disk; above that they are dropped and asked again. */
 const MAX_QUESTIONS = 64
 const MAX_DOUBLINGS = 4
+/** Who asked comes back for more within this time, rebuilding its state from a snapshot included. */
+const PIN_MS = 10_000
 
 export class TransferSource {
   readonly #s: Shared
@@ -49,6 +51,7 @@ export class TransferSource {
     if (!m.committedOnly && !s.sealed && m.to > s.meta.start) return this.#refuse(from.id, m.token, 'notServing')
     // Learning needs an epoch that runs: only there is the commit index meaningful.
     if (m.committedOnly && !s.activated) return this.#refuse(from.id, m.token, 'notServing')
+    s.shippingUntil = s.now + PIN_MS
     if (m.from < s.log.base) return this.#refuse(from.id, m.token, 'compacted')
     // The entry before must be the same on both sides, else what follows is another history.
     if (m.from > s.log.nextIndex || s.epochAt(m.from - 1) !== m.fromEpoch)
@@ -73,6 +76,7 @@ export class TransferSource {
   onFetchSnapshot(from: Sender, m: FetchSnapshot): void {
     if (this.#s.reloading) return this.#refuse(from.id, m.token, 'notServing')
     if (this.#underWay(from.id, m.token)) return this.#refuse(from.id, m.token, 'onItsWay')
+    this.#s.shippingUntil = this.#s.now + PIN_MS
     const token = this.#ask({ peer: from.id, token: m.token, limit: 0 })
     if (token !== 0) this.#s.effects.push({ kind: 'readSnapshot', token, snapshotId: m.snapshotId, chunk: m.chunk })
   }

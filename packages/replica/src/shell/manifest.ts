@@ -1,12 +1,12 @@
 // Which records and which snapshot pieces count. Cutting a log or dropping a snapshot changes this one small value, in the same
 // transaction as everything else of the write effect, however much is dropped; what no longer counts is swept later, a little at a time.
 //
-// A log is a row of stretches. A cut suffix ends the last stretch and begins another one under a new generation, so that records
-// written after the cut never meet those that were cut, though they have the same indexes.
+// A log is a row of stretches. A cut suffix ends the last stretch and begins another one in a new segment, so that records written after the
+// cut never meet those that were cut, though they have the same indexes.
 import { assert, type Index } from '@coppice/protocol'
 import type { SnapshotHeader } from '../core/io.js'
 
-/** Records of `generation` from `from` up to the next stretch's `from`. */
+/** Records from `from` up to the next stretch's `from`, in the segments from number `generation` on. */
 export interface Stretch {
   readonly generation: number
   readonly from: Index
@@ -20,7 +20,7 @@ export interface Manifest {
   readonly snapshot: { readonly slot: number; readonly header: SnapshotHeader } | null
   /** Snapshots still being written. */
   readonly unfinished: readonly { readonly snapshotId: string; readonly slot: number }[]
-  /** Never used before: for the next generation or slot. */
+  /** Never used before: for the next slot. */
   readonly nextNumber: number
 }
 
@@ -32,29 +32,27 @@ export const FRESH_MANIFEST: Manifest = {
   nextNumber: 2,
 }
 
-/** The stretch in which a record that begins at `index` lies, and where it ends; undefined when the log begins above. */
-export function stretchAt(m: Manifest, index: Index): { generation: number; end: Index } | undefined {
-  for (let i = m.stretches.length - 1; i >= 0; i--) {
-    const { generation, from } = m.stretches[i]!
-    if (from <= index) return { generation, end: endOf(m, i) }
-  }
-  return undefined
-}
-
 /** Exclusive end of stretch `i`; infinite for the last one, which takes new records. */
-export function endOf(m: Manifest, i: number): Index {
+function endOf(m: Manifest, i: number): Index {
   return m.stretches[i + 1]?.from ?? Number.MAX_SAFE_INTEGER
 }
 
-/** The generation of new records. */
+/** New records go to segments from this number on. */
 export function lastGeneration(m: Manifest): number {
   return m.stretches[m.stretches.length - 1]!.generation
 }
 
-export function cutSuffix(m: Manifest, from: Index): Manifest {
-  const kept = m.stretches.filter((s) => s.from < from)
-  const stretches = [...kept, { generation: m.nextNumber, from }]
-  return { ...m, stretches, below: Math.min(m.below, from), nextNumber: m.nextNumber + 1 }
+/** Exclusive end of the records of segment `number` that count: where the stretch behind its own begins. */
+export function limitOf(m: Manifest, number: number): Index {
+  let i = m.stretches.length - 1
+  while (i > 0 && m.stretches[i]!.generation > number) i--
+  return endOf(m, i)
+}
+
+/** `generation`: number of the segment that the next record begins. */
+export function cutSuffix(m: Manifest, from: Index, generation: number): Manifest {
+  const kept = m.stretches.filter((s) => s.from < from && s.generation < generation)
+  return { ...m, stretches: [...kept, { generation, from }], below: Math.min(m.below, from) }
 }
 
 export function cutPrefix(m: Manifest, below: Index): Manifest {
@@ -87,7 +85,6 @@ export function checkManifest(m: Manifest): void {
   for (const [i, s] of m.stretches.entries()) {
     const before = m.stretches[i - 1]
     assert(before === undefined || (before.from < s.from && before.generation < s.generation), 'stretches ascend')
-    assert(s.generation < m.nextNumber, 'a generation is below the next number')
   }
   for (const { slot } of m.unfinished) assert(slot < m.nextNumber, 'a slot is below the next number')
   assert(m.snapshot === null || m.snapshot.slot < m.nextNumber, 'a slot is below the next number')

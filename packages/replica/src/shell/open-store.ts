@@ -7,12 +7,15 @@ import { randomId } from '@coppice/runtime'
 import { lockDataDir, openLmdb, StartupError } from '@coppice/runtime/server'
 import { formatMeta } from '../core/meta.js'
 import { checkLmdbHeader } from './lmdb-header.js'
-import { LmdbStore } from './lmdb-store.js'
+import { SegmentFiles } from './log/segment-files.js'
+import { DiskStore } from './disk-store.js'
 import { FRESH_MANIFEST } from './manifest.js'
 import { damaged, needMark, putMark, readMark, STORE_FORMAT, STORE_KIND } from './store-marks.js'
 import { TABLES, tablesOf, type StoreTables } from './store-tables.js'
 
 export const STORE_FILE = 'replica.lmdb'
+/** Directory of the log's segments. */
+export const LOG_DIR = 'log'
 
 export interface StoreIdentity {
   readonly id: NodeId
@@ -22,10 +25,10 @@ export interface StoreIdentity {
 }
 
 /** Takes the directory for this process and opens its store. Rejects with a StartupError that says why it cannot be used. */
-export async function openReplicaStore(dataDir: string, identity: StoreIdentity): Promise<LmdbStore> {
+export async function openReplicaStore(dataDir: string, identity: StoreIdentity): Promise<DiskStore> {
   const lock = await lockDataDir(dataDir, `replica ${identity.id}`)
   const path = join(dataDir, STORE_FILE)
-  let store: LmdbStore | undefined
+  let store: DiskStore | undefined
   try {
     refuseOtherStores(dataDir)
     checkLmdbHeader(path)
@@ -36,7 +39,8 @@ export async function openReplicaStore(dataDir: string, identity: StoreIdentity)
         await new Promise<void>((resolve) => lmdb.commit(() => format(tables, identity), resolve))
       }
       refuseForeign(tables, dataDir, identity)
-      store = new LmdbStore(lmdb, tables, () => lock.release())
+      const files = new SegmentFiles(join(dataDir, LOG_DIR))
+      store = await DiskStore.open(lmdb, tables, files, () => lock.release())
       return store
     } catch (error) {
       await lmdb.close()
@@ -61,7 +65,7 @@ function refuseOtherStores(dataDir: string): void {
 
 /** Never formatted, or the process ended before formatting was durable: then nothing else is there either. */
 function isFresh(t: StoreTables): boolean {
-  for (const table of [t.marks, t.chunks, t.log]) for (const _ of table.keys({ limit: 1 })) return false
+  for (const table of [t.marks, t.chunks]) for (const _ of table.keys({ limit: 1 })) return false
   return true
 }
 
@@ -69,7 +73,7 @@ function format(t: StoreTables, identity: StoreIdentity): void {
   putMark(t, 'format', { kind: STORE_KIND, format: STORE_FORMAT })
   putMark(t, 'meta', formatMeta({ id: identity.id, group: identity.group, storeId: randomId() }))
   putMark(t, 'manifest', FRESH_MANIFEST)
-  putMark(t, 'tail', { end: null })
+  putMark(t, 'log', { end: null, mixed: 0, prepared: 0 })
 }
 
 function refuseForeign(t: StoreTables, dataDir: string, identity: StoreIdentity): void {

@@ -1,7 +1,7 @@
 // Reads the whole store back, checking every byte of it, in slices short enough that sockets and timers of the process go on.
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { GENESIS_NEXT } from '@coppice/protocol'
-import { firstRecordKey, scanLog } from './log-reader.js'
+import { GENESIS_NEXT, type Index } from '@coppice/protocol'
+import type { SegmentLog } from './log/segment-log.js'
 import { openSealed } from './sealed-bytes.js'
 import type { RecoveryProgress, RecoverySink } from './storage.js'
 import type { StoreView } from './store-image.js'
@@ -15,12 +15,13 @@ type OnProgress = (progress: RecoveryProgress) => void
 
 export async function recoverStore(
   t: StoreTables,
+  log: SegmentLog,
   view: StoreView,
   sink: RecoverySink,
   onProgress: OnProgress,
 ): Promise<void> {
   await recoverSnapshot(t, view, sink, onProgress)
-  await recoverLog(t, view, sink, onProgress)
+  await recoverLog(log, view, sink, onProgress)
 }
 
 async function recoverSnapshot(
@@ -50,36 +51,24 @@ async function recoverSnapshot(
   }
 }
 
-async function recoverLog(t: StoreTables, view: StoreView, sink: RecoverySink, onProgress: OnProgress): Promise<void> {
-  const { manifest, end } = view
+async function recoverLog(log: SegmentLog, view: StoreView, sink: RecoverySink, onProgress: OnProgress): Promise<void> {
+  const { manifest } = view
   const reached = manifest.snapshot?.header.index ?? GENESIS_NEXT
-  const first = firstRecordKey(t, manifest)?.[1]
-  if (first === undefined) {
-    if (end !== null) throw damaged(t.path, `all log records are missing (the log ended at ${end})`)
-    return
-  }
-  // The snapshot, or genesis, and the log must overlap or touch: between them nothing may be missing.
-  if (first > reached) throw damaged(t.path, `log records from ${reached} to ${first} are missing`)
+  let next: Index | undefined
   let bytes = 0
-  let next = first
-  for (let more = true; more;) {
-    const sliceEnd = performance.now() + SLICE_MS
-    more = false
-    let took = 0
-    next = scanLog(t, manifest, next, (record) => {
-      if (took > 0 && performance.now() > sliceEnd) {
-        more = true
-        return false
-      }
-      sink.record(record)
-      took += record.length
-      return true
-    })
-    bytes += took
-    if (!more) break
+  let sliceEnd = performance.now() + SLICE_MS
+  for (const { header, record } of log.records(manifest, manifest.below)) {
+    // The snapshot, or genesis, and the log must overlap or touch: between them nothing may be missing.
+    if (next === undefined && header.firstIndex > reached)
+      throw damaged(log.path, `log records from ${reached} to ${header.firstIndex} are missing`)
+    sink.record(record)
+    next = header.firstIndex + header.entries
+    bytes += record.length
+    if (performance.now() < sliceEnd) continue
     onProgress({ phase: 'log', bytes, totalBytes: 0 })
     await nextTurn()
+    sliceEnd = performance.now() + SLICE_MS
   }
-  if (next !== end) throw damaged(t.path, `the log ends at ${next}, but it was written up to ${end}`)
-  if (next < reached) throw damaged(t.path, `log records from ${next} to ${reached} are missing`)
+  if (next !== undefined && next < reached)
+    throw damaged(log.path, `log records from ${next} to ${reached} are missing`)
 }

@@ -1,37 +1,24 @@
-// What the store holds once everything queued so far is written: turns the writes of an effect into puts, in order, and keeps the
-// manifest, the end of the log and the marks. Asserts on the core's side of the boundary: a log without holes, cuts at record
-// boundaries, snapshots with all their pieces.
+// What the marks of the store are once everything queued so far is written: turns the writes of an effect into puts, in order. Asserts on
+// the core's side of the boundary: cuts at record boundaries, snapshots with all their pieces.
 import { assert, unreachable, type Index } from '@coppice/protocol'
 import type { DiskWrite, ReplicaMeta, SnapshotHeader } from '../core/io.js'
-import { firstRecordKey, isBoundary } from './log-reader.js'
-import {
-  beginSnapshot,
-  commitSnapshot,
-  cutPrefix,
-  cutSuffix,
-  dropSnapshot,
-  lastGeneration,
-  type Manifest,
-} from './manifest.js'
+import type { SegmentLog } from './log/segment-log.js'
+import { beginSnapshot, commitSnapshot, cutPrefix, cutSuffix, dropSnapshot, type Manifest } from './manifest.js'
 import { sealBytes } from './sealed-bytes.js'
-import { needMark, putMark, readManifest } from './store-marks.js'
-import { positionOf, type ChunkKey, type RecordKey, type StoreTables } from './store-tables.js'
+import { needMark, putMark, readManifest, type LogMark } from './store-marks.js'
+import { pieceOf, type ChunkKey, type StoreTables } from './store-tables.js'
 
 /** The parts of an image that readers need. */
 export interface StoreView {
   readonly meta: ReplicaMeta
   readonly manifest: Manifest
-  /** Exclusive end of the log; null while it has no record. */
-  readonly end: Index | null
 }
 
 export class StoreImage implements StoreView {
   private readonly tables: StoreTables
   meta: ReplicaMeta
   manifest: Manifest
-  end: Index | null
-  /** First indexes of records put and not yet visible to readers of the tables. */
-  private readonly unseen = new Set<Index>()
+  log: LogMark
   /** Pieces written so far of each unfinished snapshot, by slot. */
   private readonly piecesBySlot = new Map<number, Set<number>>()
 
@@ -39,44 +26,52 @@ export class StoreImage implements StoreView {
     this.tables = tables
     this.meta = needMark(tables, 'meta')
     this.manifest = readManifest(tables)
-    this.end = needMark(tables, 'tail').end
+    this.log = needMark(tables, 'log')
     for (const { slot } of this.manifest.unfinished) {
       for (const key of tables.chunks.keys({ start: [slot, 0], end: [slot + 1, 0] }))
-        this.piecesOf(slot).add(positionOf(key))
+        this.piecesOf(slot).add(pieceOf(key))
     }
   }
 
-  /** Inside a commit: puts all of `writes`. Everything is checked before the first put, so that a refused effect leaves nothing. */
-  put(writes: readonly DiskWrite[]): void {
-    const before: StoreView = { meta: this.meta, manifest: this.manifest, end: this.end }
+  /**
+   * Inside a commit: puts all of `writes` but records, and what is known of the log. Everything is checked before the first put, so that
+   * a refused effect leaves nothing.
+   */
+  put(writes: readonly DiskWrite[], segments: SegmentLog, known: Partial<LogMark>): void {
+    const before = this.view()
     const puts: (() => void)[] = []
-    for (const write of writes) this.plan(write, puts)
+    for (const write of writes) this.plan(write, segments, puts)
+    const end = segments.end(this.manifest)
     for (const put of puts) put()
     if (this.meta !== before.meta) putMark(this.tables, 'meta', this.meta)
     if (this.manifest !== before.manifest) putMark(this.tables, 'manifest', this.manifest)
-    if (this.end !== before.end) putMark(this.tables, 'tail', { end: this.end })
+    this.putLog({ ...known, end })
+  }
+
+  /** Inside a commit: what is known of the log. */
+  putLog(known: Partial<LogMark>): void {
+    const before = this.log
+    const log = { ...before, ...known }
+    if (log.end === before.end && log.mixed === before.mixed && log.prepared === before.prepared) return
+    this.log = log
+    putMark(this.tables, 'log', log)
   }
 
   view(): StoreView {
-    return { meta: this.meta, manifest: this.manifest, end: this.end }
+    return { meta: this.meta, manifest: this.manifest }
   }
 
-  /** Readers see these writes now. */
-  seen(writes: readonly DiskWrite[]): void {
-    for (const write of writes) if (write.kind === 'record') this.unseen.delete(write.firstIndex)
-  }
-
-  private plan(write: DiskWrite, puts: (() => void)[]): void {
+  private plan(write: DiskWrite, segments: SegmentLog, puts: (() => void)[]): void {
     switch (write.kind) {
       case 'record':
-        return this.planRecord(write.firstIndex, write.entries, write.bytes, puts)
+        return
       case 'meta':
         this.meta = write.meta
         return
       case 'cutSuffix':
-        return this.cutSuffix(write.from)
+        return this.cutSuffix(write.from, segments)
       case 'cutPrefix':
-        this.manifest = cutPrefix(this.manifest, Math.min(write.below, this.end ?? 0))
+        this.manifest = cutPrefix(this.manifest, Math.min(write.below, segments.end(this.manifest) ?? 0))
         return
       case 'snapshotChunk':
         return this.planChunk(write.snapshotId, write.chunk, write.bytes, puts)
@@ -90,30 +85,16 @@ export class StoreImage implements StoreView {
     }
   }
 
-  private planRecord(firstIndex: Index, entries: number, bytes: Uint8Array, puts: (() => void)[]): void {
+  private cutSuffix(from: Index, segments: SegmentLog): void {
+    const end = segments.end(this.manifest)
+    if (end === null || from >= end) return
+    const first = segments.first(this.manifest)
+    const whole = first === undefined || from <= first
     assert(
-      this.end === null || firstIndex === this.end,
-      `record ${firstIndex} continues the log, which ends at ${this.end}`,
+      whole || segments.isBoundary(this.manifest, from),
+      `the log is cut at ${from}, which is the first index of a record`,
     )
-    assert(entries > 0, 'a record has entries')
-    const key: RecordKey = [lastGeneration(this.manifest), firstIndex]
-    puts.push(() => this.tables.log.put(key, bytes))
-    this.unseen.add(firstIndex)
-    this.end = firstIndex + entries
-  }
-
-  private cutSuffix(from: Index): void {
-    if (this.end === null || from >= this.end) return
-    const first = firstRecordKey(this.tables, this.manifest)?.[1] ?? Math.min(...this.unseen)
-    if (from <= first) {
-      this.manifest = cutSuffix(this.manifest, 0)
-      this.end = null
-      return
-    }
-    const boundary = this.unseen.has(from) || isBoundary(this.tables, this.manifest, from)
-    assert(boundary, `the log is cut at ${from}, which is the first index of a record`)
-    this.manifest = cutSuffix(this.manifest, from)
-    this.end = from
+    this.manifest = cutSuffix(this.manifest, whole ? 0 : from, segments.writer.numberAfterCut)
   }
 
   private planChunk(snapshotId: string, chunk: number, bytes: Uint8Array, puts: (() => void)[]): void {

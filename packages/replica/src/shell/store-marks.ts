@@ -1,6 +1,6 @@
-// The small values beside the log: what kind of store this is, the replica's durable marks, the manifest and where the log ends.
-// Each carries its own checksum. The end of the log is written with every commit that changes it, so that a log which lost its last
-// records without a trace is noticed: a store that forgot what it acknowledged must never serve as a source.
+// The small values beside the log: what kind of store this is, the replica's durable marks, the manifest and what is known of the log. Each
+// carries its own checksum. The end of the log is written with every other mark and at an orderly close, so that a log which lost records
+// without a trace is noticed: a store that forgot what it acknowledged must never serve as a source.
 import type { Index } from '@coppice/protocol'
 import { StartupError } from '@coppice/runtime/server'
 import type { ReplicaMeta } from '../core/io.js'
@@ -9,15 +9,24 @@ import { openSealed, sealJson } from './sealed-bytes.js'
 import type { StoreTables } from './store-tables.js'
 
 /** Version of the layout of store-tables.ts and of the values in it. */
-export const STORE_FORMAT = 1
+export const STORE_FORMAT = 2
 export const STORE_KIND = 'coppice-replica'
+
+/** What lmdb knows of the segments. */
+export interface LogMark {
+  /** The log reached at least to here (exclusive); null: it had no record. */
+  readonly end: Index | null
+  /** Number of the last effect that held records and marks, and is whole. */
+  readonly mixed: number
+  /** Segments up to this number were made ready. */
+  readonly prepared: number
+}
 
 interface Marks {
   format: { readonly kind: string; readonly format: number }
   meta: ReplicaMeta
   manifest: Manifest
-  /** Exclusive end of the log; null while it has no record. */
-  tail: { readonly end: Index | null }
+  log: LogMark
 }
 type MarkName = keyof Marks
 

@@ -9,6 +9,9 @@ import type { Json } from './json.js'
 
 /** Operations that may be checked, again and again, in the search for a smaller part. */
 const MAX_WORK = 1_500_000
+/** Slices of the budget for one such check: to walk the part takes more, the longer it is. */
+const SLICES = 64
+const OPERATIONS_PER_SLICE = 128
 /** Operations listed one by one. */
 const MAX_LISTED = 24
 
@@ -21,14 +24,15 @@ export function explain(
   budget: Budget,
 ): { part: readonly Operation[]; message: string } {
   let work = 0
+  const mayGoOn = (): boolean => work < MAX_WORK && budget()
   const contradicts: Contradicts = (part) => {
     work += part.length + 100
-    let slices = 64
-    return work < MAX_WORK && budget() && checkKey(part, () => --slices > 0 && budget()).verdict === 'illegal'
+    let slices = SLICES + part.length / OPERATIONS_PER_SLICE
+    return mayGoOn() && checkKey(part, () => --slices > 0 && budget()).verdict === 'illegal'
   }
   const { among } = refuted
   const start = among.length > 0 && contradicts(among) ? among : earliestPrefix(own, refuted.notBefore, contradicts)
-  const part = shrink(start, contradicts)
+  const part = shrink(start, contradicts, mayGoOn)
   return { part, message: words(own, part) }
 }
 
@@ -62,10 +66,11 @@ function prefix(own: readonly Operation[], end: number): Operation[] {
     .map((o) => (o.completed <= end || o.outcome === 'fail' ? o : { ...o, outcome: 'open', completed: Infinity }))
 }
 
-function shrink(all: readonly Operation[], contradicts: Contradicts): readonly Operation[] {
+function shrink(all: readonly Operation[], contradicts: Contradicts, mayGoOn: () => boolean): readonly Operation[] {
   let part = all
   for (let size = Math.ceil(all.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let at = part.length; at > 0; at -= size) {
+      if (!mayGoOn()) return part
       // From the end, so that what a value's readers leave behind is free to go when its writer is reached.
       const from = Math.max(0, at - size)
       const rest = part.filter((_, i) => i < from || i >= at)
@@ -97,8 +102,9 @@ function isMutation({ f, outcome }: Operation): boolean {
 
 function words(own: readonly Operation[], part: readonly Operation[]): string {
   const ordered = [...part].sort((x, y) => x.invoked - y.invoked)
-  const lines = ordered.slice(0, MAX_LISTED).map((operation) => `  ${describe(operation)}`)
-  if (ordered.length > MAX_LISTED) lines.push(`  … and ${ordered.length - MAX_LISTED} more`)
+  // Where a part is long, it is one that was right up to its last answers.
+  const lines = ordered.slice(-MAX_LISTED).map((operation) => `  ${describe(operation)}`)
+  if (ordered.length > MAX_LISTED) lines.unshift(`  … ${ordered.length - MAX_LISTED} earlier ones, and then`)
   const key = own[0]!.key
   const head =
     ordered.length === 1

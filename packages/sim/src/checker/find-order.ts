@@ -21,6 +21,8 @@ const EXTRA_STEPS = 600
 const MIN_NOISE = 0.3
 const MAX_NOISE = 3
 
+/** How often only the move is tried that is nearly always best. */
+const COMMIT = 0.8
 /** How often what is open goes before what is answered: more with every attempt. */
 const MOST_OPEN = 0.3
 const MOST_OPEN_AFTER = 300
@@ -38,14 +40,14 @@ interface Choice {
   triedOpen: boolean
 }
 
-/** True when an order was found. */
-export function findOrder(h: Encoded, budget: Budget): boolean {
+/** True when an order was found. A later `round` takes other ways, tries longer and goes further back. */
+export function findOrder(h: Encoded, budget: Budget, round = 1): boolean {
   const classes = new Classes(h)
   // What is open is used for what nothing else explains.
   const strict = new Demand(h, classes, true)
   const lenient = new Demand(h, classes)
   const c = new Configuration(h, classes)
-  const random = newRandom()
+  const random = newRandom(round)
   const choices: Choice[] = []
   // How often each operation could not be explained: next time it is seen to earlier.
   const urgency = new Uint16Array(h.n)
@@ -68,15 +70,17 @@ export function findOrder(h: Encoded, budget: Budget): boolean {
       weight === 0
         ? undefined
         : (op, to) => random() * weight - Math.min(urgencyOf(h, c, urgency, op, to) * URGENCY, MAX_URGENCY)
-    const forced = random() < 0.9 ? forcedMove(h, c, strict, waiting) : -1
-    const moves = forced >= 0 ? [forced] : movesOf(h, c, strict, classes, waiting, true, noise)
+    // What is nearly always best is not always: where comparisons failed, or where what is open must be counted on.
+    const commit = weight === 0 || random() < COMMIT
+    const forced = commit ? forcedMove(h, c, strict, waiting) : -1
+    const moves = forced >= 0 ? [forced] : movesOf(h, c, strict, classes, waiting, commit, noise)
     const early = weight > 0 && random() < Math.min(attempts / MOST_OPEN_AFTER, MOST_OPEN)
     if (moves.length === 0 || early) {
       const open = shuffled(openMovesOf(h, c, lenient, classes, waiting), random)
       open.sort((x, y) => serves(h, c, waiting, x) - serves(h, c, waiting, y))
       if (early) moves.unshift(...open.splice(0, 1))
       moves.push(...open)
-      moves.push(...movesOf(h, c, lenient, classes, waiting, true, noise).filter((op) => !moves.includes(op)))
+      moves.push(...movesOf(h, c, lenient, classes, waiting, commit, noise).filter((op) => !moves.includes(op)))
     }
     choices.push({
       mark: c.mark(),
@@ -88,8 +92,8 @@ export function findOrder(h: Encoded, budget: Budget): boolean {
     if (moves.length === 0 && urgency[waiting]! < MAX_URGENT) urgency[waiting]!++
     const move = nextMove(choices, c)
     if (--left <= 0 || move === undefined) {
-      if (++attempts > MAX_ATTEMPTS) return false
-      back = back > MAX_BACK ? FIRST_BACK : back * BACK_GROWTH
+      if (++attempts > MAX_ATTEMPTS * round) return false
+      back = back > MAX_BACK * round ? FIRST_BACK : back * BACK_GROWTH
       left = EXTRA_STEPS + 2 * back
       const target = furthest - back * (0.2 + random())
       while (choices.length > 1 && choices[choices.length - 1]!.position > target) choices.pop()
@@ -136,8 +140,8 @@ function shuffled(moves: number[], random: () => number): number[] {
 }
 
 // The same history always takes the same way.
-function newRandom(): () => number {
-  let x = 0x2545_f491
+function newRandom(round: number): () => number {
+  let x = 0x2545_f491 ^ round
   return () => {
     x ^= x << 13
     x ^= x >>> 17

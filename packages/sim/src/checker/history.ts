@@ -106,6 +106,8 @@ class Pairing {
       return
     }
     const open = this.openByProcess.get(event.process)
+    // Said again, or of something that was invoked before the recording began: it tells nothing.
+    if (open === undefined && event.type === 'info') return
     if (open === undefined)
       throw new HistoryError(line, `process ${event.process} answers "${event.type}" but has nothing invoked`)
     if (open.event.f !== event.f)

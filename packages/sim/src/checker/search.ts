@@ -18,8 +18,9 @@ export type Budget = () => boolean
 
 /** Configurations remembered at the most; beyond that the search goes on without remembering more. */
 const MAX_REMEMBERED = 2_000_000
-/** Steps of the exhaustive search before an order is looked for by guessing, and by how much it grows each time. */
+/** Steps of the exhaustive search before an order is looked for by guessing, and by how much they grow each time. */
 const FIRST_STEPS = 100_000
+const STEPS_GROWTH = 4
 
 /** A configuration to come back to. Moves of open operations are only looked for when the others failed. */
 interface Choice {
@@ -32,10 +33,11 @@ interface Choice {
 }
 
 export function search(h: Encoded, budget: Budget): SearchResult {
-  const first = exhaust(h, budget, !h.hasDiffers, FIRST_STEPS)
-  if (first.verdict !== 'unknown' || !budget()) return first
-  if (findOrder(h, budget)) return { verdict: 'ok' }
-  return exhaust(h, budget, !h.hasDiffers, Infinity)
+  for (let round = 1, steps = FIRST_STEPS; ; round++, steps *= STEPS_GROWTH) {
+    const result = exhaust(h, budget, !h.hasDiffers, steps)
+    if (result.verdict !== 'unknown' || !budget()) return result
+    if (findOrder(h, budget, round)) return { verdict: 'ok' }
+  }
 }
 
 /** `commit`: what is nearly always best is not varied; where comparisons failed that would lose answers. */

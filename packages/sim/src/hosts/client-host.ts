@@ -9,6 +9,9 @@ import type { Network } from '../kernel/network.js'
 import type { Prng } from '../kernel/prng.js'
 import type { Trace } from '../kernel/trace.js'
 
+/** A real timer takes at least so long; one that took no time at all would never let its clock go on. */
+const SHORTEST_TIMER_MS = 0.001
+
 export class ClientHost implements LinkClient {
   readonly id: string
   readonly clock: Clock
@@ -39,7 +42,7 @@ export class ClientHost implements LinkClient {
       now: () => nodeClock.now(),
       after: (delayMs, run) => {
         let cancelled = false
-        const event = this.#kernel.after(nodeClock.trueDuration(delayMs), () => {
+        const event = this.#kernel.after(Math.max(nodeClock.trueDuration(delayMs), SHORTEST_TIMER_MS), () => {
           this.run(() => {
             if (!cancelled) run()
           })

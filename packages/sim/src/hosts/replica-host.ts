@@ -1,12 +1,12 @@
 // Runs the production ReplicaNode over KvMachine on a simulated machine: recovery through ReplicaLoader, disk, reloads, health.
 import type { BytesPort, Message, NodeId } from '@coppice/protocol'
 import { ReplicaLoader } from '@coppice/replica'
-import type { DiskWrite, ReplicaEffect, ReplicaNode, ReplicaOptions, ReplicaView } from '@coppice/replica'
+import type { ReplicaEffect, ReplicaNode, ReplicaOptions, ReplicaView } from '@coppice/replica'
 import type { NodeClock } from '../kernel/clock.js'
-import { WriteQueue } from '../kernel/disk.js'
 import type { Oracle } from '../oracle/oracle.js'
 import { Host } from './host.js'
 import type { Surroundings } from './host.js'
+import { ReplicaDisk } from './replica-disk.js'
 import { ReplicaStore } from './replica-store.js'
 import { WitnessedMachine } from './witnessed-machine.js'
 
@@ -15,7 +15,7 @@ const GROUP = 'main'
 export class ReplicaHost extends Host {
   readonly role = 'replica'
   store: ReplicaStore
-  disk: WriteQueue<DiskWrite>
+  disk: ReplicaDisk
   /** Counts cores: a reload makes a new one, as a restart does. */
   generation = 0
   readonly #options: Omit<ReplicaOptions, 'seed'>
@@ -69,9 +69,9 @@ export class ReplicaHost extends Host {
     return store
   }
 
-  #newDisk(): WriteQueue<DiskWrite> {
+  #newDisk(): ReplicaDisk {
     const { store } = this
-    return new WriteQueue(this.around.kernel, this.around.random.fork(), this.#diskMs, (write) => store.apply(write))
+    return new ReplicaDisk(this.around.kernel, this.around.random.fork(), this.#diskMs, (write) => store.apply(write))
   }
 
   protected override load(): void {
@@ -122,17 +122,20 @@ export class ReplicaHost extends Host {
     switch (own.kind) {
       case 'write':
         for (const write of own.writes) if (write.kind === 'record') this.#oracle.proposed(this, write)
-        this.#whenDurable(own.writes, () => this.input({ kind: 'written', token: own.token }))
+        this.#later(
+          (done) => this.disk.write(own.writes, done),
+          () => this.input({ kind: 'written', token: own.token }),
+        )
         return
       case 'readLog':
         // Sees every write queued before it.
-        this.#whenDurable([], () => {
+        this.#whenDrained(() => {
           const { next, records } = this.store.read(own.from, own.to, own.maxBytes)
           this.input({ kind: 'logRead', token: own.token, from: own.from, next, records })
         })
         return
       case 'readSnapshot':
-        this.#whenDurable([], () => this.#readSnapshot(own.token, own.snapshotId, own.chunk))
+        this.#whenDrained(() => this.#readSnapshot(own.token, own.snapshotId, own.chunk))
         return
       case 'reload':
         this.note('reload')
@@ -155,18 +158,21 @@ export class ReplicaHost extends Host {
   }
 
   /** Completions belong to the core that asked. */
-  #whenDurable(writes: readonly DiskWrite[], done: () => void): void {
+  #later(begin: (done: () => void) => void, done: () => void): void {
     const { incarnation, generation } = this
-    this.disk.write(writes, () => {
+    begin(() => {
       if (this.incarnation !== incarnation) return
       this.post(() => {
         if (this.generation === generation) done()
       })
     })
   }
+  #whenDrained(done: () => void): void {
+    this.#later((drained) => this.disk.drained(drained), done)
+  }
   #generationOnly(done: () => void): void {
     this.generation++
-    this.#whenDurable([], done)
+    this.#whenDrained(done)
   }
 }
 

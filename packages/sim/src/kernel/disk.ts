@@ -43,11 +43,17 @@ export class WriteQueue<W> {
     if (this.#running.length === 0) this.#begin()
   }
 
-  /** The process dies: an arbitrary prefix of what is pending is durable, the rest never happened. */
-  crash(): void {
+  /**
+   * The process dies: an arbitrary prefix of what is pending is durable, the rest never happened. `divisible`: effects of which a crash may
+   * keep a part.
+   */
+  crash(divisible: (writes: readonly W[]) => boolean = () => false): void {
     const pending = [...this.#running, ...this.#queue]
     const kept = this.#random.int(pending.length + 1)
     for (let i = 0; i < kept; i++) for (const write of pending[i]!.writes) this.#apply(write)
+    const torn = pending[kept]?.writes ?? []
+    const part = divisible(torn) ? this.#random.int(torn.length) : 0
+    for (let i = 0; i < part; i++) this.#apply(torn[i]!)
     this.#running = []
     this.#queue = []
     this.#commit++

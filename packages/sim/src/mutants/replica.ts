@@ -219,8 +219,8 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${CORE}/disk-queue.js`,
-        find: 'const first = this.#pending.shift();',
-        replace: 'const first = this.#pending.pop();',
+        find: 'const first = lane.shift();',
+        replace: 'const first = lane.pop();',
       },
       {
         file: `${CORE}/disk-queue.js`,

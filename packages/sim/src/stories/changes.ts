@@ -67,4 +67,33 @@ export const CHANGE_STORIES: readonly Story[] = [
     },
     { spares: 0 },
   ),
+  // Found by seed 2736: an attempt told the primary, which had written more than anybody else, to cut its log, and its leader died; the cut
+  // became durable late, after the next leader had heard of the longer log, who took it for a loss. With a disk gone elsewhere the group
+  // needs that member.
+  story(
+    'ordered-cut-outlives-its-leader',
+    (c) => {
+      let cutting = false
+      c.onEvent = (_node, name, fields) => {
+        if (cutting || name !== 'transferBegun' || fields['how'] !== 'truncate') return
+        cutting = true
+        const { leader } = c
+        c.kernel.after(0, () => leader?.crash())
+        c.kernel.after(1_500, () => leader?.start())
+      }
+      c.kernel.at(START_MS, () => {
+        const { primary } = c
+        const [near, gone] = c.replicas.filter((r) => r !== primary)
+        if (primary === undefined || near === undefined || gone === undefined) return
+        c.network.block(primary.id, near.id)
+        gone.wipe()
+        // Too late with its answer to SEAL to be the source, and later still with the cut.
+        c.kernel.after(400, () => (primary.disk.hanging = true))
+        c.kernel.after(5_000, () => primary.disk.release())
+        c.kernel.after(6_000, () => c.network.healAll())
+        c.kernel.after(6_000, () => gone.start())
+      })
+    },
+    { spares: 0, healMs: 12_000 },
+  ),
 ]

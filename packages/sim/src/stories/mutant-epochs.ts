@@ -2,7 +2,7 @@
 import type { Message } from '@coppice/protocol'
 import type { ReplicaHost } from '../hosts/replica-host.js'
 import { ReplicaStore } from '../hosts/replica-store.js'
-import { WriteQueue } from '../kernel/disk.js'
+import { ReplicaDisk } from '../hosts/replica-disk.js'
 import { scripted } from './mutant-kit.js'
 import type { Script } from './mutant-kit.js'
 import type { Story } from './stories.js'
@@ -19,7 +19,7 @@ function imageOf(s: Script, host: ReplicaHost): () => void {
   return () => {
     host.store.destroyed = true
     host.store = image
-    host.disk = new WriteQueue(s.c.kernel, s.c.random.fork(), s.c.plan.diskMs, (write) => image.apply(write))
+    host.disk = new ReplicaDisk(s.c.kernel, s.c.random.fork(), s.c.plan.diskMs, (write) => image.apply(write))
   }
 }
 

@@ -1,5 +1,6 @@
 // Keys and values as users have them, and as bytes. Sizes are checked here, before anything is sent.
 import { CoppiceError, MAX_KEY_BYTES, MAX_VALUE_BYTES, type TextPort } from '@coppice/protocol'
+import { copyOfRange } from './copies.js'
 
 /** Between a user's type and bytes. `encode` also takes bytes as they are. */
 export interface Codec<T> {
@@ -7,21 +8,51 @@ export interface Codec<T> {
   decode(bytes: Uint8Array): T
 }
 
-export function textCodec(text: TextPort): Codec<string> {
-  return { encode: (value) => text.encode(value), decode: (bytes) => text.decode(bytes) }
+/** A codec that can also read a value where it lies, and write it as text. */
+export interface PlaceCodec<T> extends Codec<T> {
+  /** The value in [start, end) of `buffer`, of which nothing is kept. */
+  decodeAt(buffer: Uint8Array, start: number, end: number): T
+  /** The value as text whose UTF-8 form `encode` gives; undefined: it is no text. */
+  readonly toText?: (value: T) => string
+}
+
+export function textCodec(text: TextPort): PlaceCodec<string> {
+  return {
+    encode: (value) => text.encode(value),
+    decode: (bytes) => text.decode(bytes),
+    decodeAt: (buffer, start, end) => text.decode(buffer.subarray(start, end)),
+    toText: (value) => value,
+  }
 }
 
 /** What it gives out is a copy, so that a large reply is not kept alive by a small value. */
-export const bytesCodec: Codec<Uint8Array> = { encode: (value) => value, decode: (bytes) => bytes.slice() }
+export const bytesCodec: PlaceCodec<Uint8Array> = {
+  encode: (value) => value,
+  decode: (bytes) => bytes.slice(),
+  decodeAt: copyOfRange,
+}
 
-export function jsonCodec<T>(text: TextPort): Codec<T> {
+export function jsonCodec<T>(text: TextPort): PlaceCodec<T> {
+  const toText = (value: T): string => {
+    const json: string | undefined = JSON.stringify(value)
+    if (json === undefined) throw invalid('value has no JSON form')
+    return json
+  }
   return {
-    encode: (value) => {
-      const json: string | undefined = JSON.stringify(value)
-      if (json === undefined) throw invalid('value has no JSON form')
-      return text.encode(json)
-    },
+    encode: (value) => text.encode(toText(value)),
     decode: (bytes) => JSON.parse(text.decode(bytes)) as T,
+    decodeAt: (buffer, start, end) => JSON.parse(text.decode(buffer.subarray(start, end))) as T,
+    toText,
+  }
+}
+
+/** The same codec, or one that copies what a user's own codec may keep. */
+export function placeCodec<T>(codec: Codec<T>): PlaceCodec<T> {
+  if ('decodeAt' in codec) return codec as PlaceCodec<T>
+  return {
+    encode: (value) => codec.encode(value),
+    decode: (bytes) => codec.decode(bytes),
+    decodeAt: (buffer, start, end) => codec.decode(buffer.slice(start, end)),
   }
 }
 

@@ -14,47 +14,20 @@ import {
 } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
 import { bytesCodec, checkKey, checkValue, encodeWith, jsonCodec, shown, textCodec, type Codec } from './codecs.js'
+import { HotPath } from './hot-path.js'
+import type {
+  Conditional,
+  ConditionalDelete,
+  Deleted,
+  KeyLike,
+  KvEntry,
+  RangeOptions,
+  ReadOptions,
+  WriteOptions,
+} from './kv-types.js'
 import type { KvPorts } from './ports.js'
 
-export type KeyLike = string | Uint8Array
-
-export interface KvEntry<K, V> {
-  readonly key: K
-  readonly value: V
-  /** Index of the operation that wrote it. */
-  readonly version: Index
-  /** Of stale reads: how long ago the replica last knew itself current, ms. */
-  readonly ageMs?: number
-}
-export interface ReadOptions extends Options {
-  readonly consistency?: 'linearizable' | 'stale' | undefined
-  readonly from?: 'any' | 'primary' | undefined
-}
-export interface WriteOptions extends Options {
-  /** Only if the key has this version; 0: only if it is missing. Then the answer says whether it had. */
-  readonly ifVersion?: Index | undefined
-}
-export interface RangeOptions<K> extends ReadOptions {
-  readonly prefix?: KeyLike | undefined
-  /** Begin behind this key. */
-  readonly after?: K | Uint8Array | undefined
-  /** End after so many entries. */
-  readonly limit?: number | undefined
-  /** Entries asked for at once; each page is read at one index, the whole range is not. */
-  readonly pageSize?: number | undefined
-}
-/** Outcome of a conditional write; `current` is what was there instead (undefined: nothing). */
-export type Conditional<K, V> =
-  | { readonly ok: true; readonly key: K; readonly value: V | undefined; readonly version: Index }
-  | { readonly ok: false; readonly current: KvEntry<K, V> | undefined }
-
-export interface Deleted {
-  /** Whether there was anything to delete. */
-  readonly existed: boolean
-  readonly version: Index
-}
-export type ConditionalDelete<K, V> =
-  ({ readonly ok: true } & Deleted) | { readonly ok: false; readonly current: KvEntry<K, V> | undefined }
+export type * from './kv-types.js'
 
 const DEFAULT_PAGE = 1_000
 
@@ -64,6 +37,7 @@ export class Kv<K = string, V = string> {
   readonly #keys: Codec<K>
   readonly #values: Codec<V>
   readonly #guards: readonly Guard[]
+  readonly #hot: HotPath<K, V>
 
   constructor(clerk: ClerkLike, ports: KvPorts, keys: Codec<K>, values: Codec<V>, guards: readonly Guard[] = []) {
     this.#clerk = clerk
@@ -71,6 +45,7 @@ export class Kv<K = string, V = string> {
     this.#keys = keys
     this.#values = values
     this.#guards = guards
+    this.#hot = new HotPath(clerk, ports.text, keys, values)
   }
 
   /** The same store with bytes for keys and values. */
@@ -90,10 +65,13 @@ export class Kv<K = string, V = string> {
     return new Kv(this.#clerk, this.#ports, this.#keys, this.#values, [...this.#guards, ...guards])
   }
 
-  async get(key: K | KeyLike, options?: ReadOptions): Promise<V | undefined> {
-    const bytes = this.#key(key)
-    const found = decodeGetReply(await this.#clerk.read(encodeGet(bytes), readOptions(this.#budget(options), options)))
-    return found === undefined ? undefined : this.#values.decode(found.value)
+  // Not an async function, nor is `put`: these would cost as much again as the call.
+  get(key: K | KeyLike, options?: ReadOptions): Promise<V | undefined> {
+    try {
+      return this.#hot.get(key, options === undefined ? undefined : readOptions(this.#budget(options), options))
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
   async getEntry(key: K | KeyLike, options?: ReadOptions): Promise<KvEntry<K, V> | undefined> {
@@ -148,7 +126,17 @@ export class Kv<K = string, V = string> {
 
   put(key: K | KeyLike, value: V | Uint8Array, options: WriteOptions & { ifVersion: Index }): Promise<Conditional<K, V>>
   put(key: K | KeyLike, value: V | Uint8Array, options?: Options): Promise<KvEntry<K, V>>
-  async put(
+  put(key: K | KeyLike, value: V | Uint8Array, options?: WriteOptions): Promise<KvEntry<K, V> | Conditional<K, V>> {
+    if (options?.ifVersion !== undefined || this.#guards.length > 0) return this.#put(key, value, options)
+    try {
+      const next = options === undefined ? undefined : this.#budget(options).next('put')
+      return this.#hot.put(key, value, next) ?? this.#put(key, value, options)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  async #put(
     key: K | KeyLike,
     value: V | Uint8Array,
     options: WriteOptions = {},
@@ -269,7 +257,8 @@ export class Kv<K = string, V = string> {
 const INTERNAL = { code: 'INTERNAL', outcome: 'unknown' } as const
 
 function readOptions(budget: Budget, options: ReadOptions | undefined): ClerkReadOptions {
-  return { ...budget.next('read'), from: options?.from, stale: options?.consistency === 'stale' }
+  const { signal, timeoutMs } = budget.next('read')
+  return { signal, timeoutMs, from: options?.from, stale: options?.consistency === 'stale' }
 }
 
 function encodeKey(key: KeyLike, ports: KvPorts): Uint8Array {

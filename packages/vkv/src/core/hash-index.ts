@@ -1,8 +1,9 @@
-// Key bytes -> handle: open addressing in 4,096 shards, so that growing one never takes more than a few milliseconds (a V8 Map
+// Key bytes -> handle: open addressing in 256 shards, so that growing one never takes more than a few milliseconds (a V8 Map
 // stalls 993 ms at 8.4 M entries and holds at most 16.7 M; PROTOCOL 7). Each cell keeps the hash, so growth and removal touch no record.
-import { RECORD_HEADER, type Slab } from './slab.js'
+// Few shards, so that what leads to a cell stays in the nearest caches: a look-up costs one miss for the cell and one for the record.
+import type { Slab } from './slab.js'
 
-const SHARD_BITS = 12
+const SHARD_BITS = 8
 export const SHARDS = 1 << SHARD_BITS
 const FIRST_CELLS = 4
 /** A table is doubled when more than 3/4 of its cells are taken. */
@@ -20,21 +21,14 @@ export function hashKey(buffer: Uint8Array, start: number, end: number): number 
   return (h ^ (h >>> 16)) >>> 0
 }
 
-export function shardOf(hash: number): number {
-  return hash >>> (32 - SHARD_BITS)
-}
-
 const NONE: readonly number[] = []
-
-interface Shard {
-  /** Pairs (hash, handle); handle 0: free cell. Length is a power of two. */
-  cells: Uint32Array
-  count: number
-}
+const NO_CELLS = new Uint32Array(FIRST_CELLS * 2)
 
 export class HashIndex {
   readonly #slab: Slab
-  readonly #shards: (Shard | undefined)[] = new Array<Shard | undefined>(SHARDS).fill(undefined)
+  /** By shard: pairs (hash, handle); handle 0: free cell. Lengths are powers of two. */
+  readonly #cells: Uint32Array[] = new Array<Uint32Array>(SHARDS).fill(NO_CELLS)
+  readonly #counts = new Uint32Array(SHARDS)
   count = 0
 
   constructor(slab: Slab) {
@@ -43,40 +37,37 @@ export class HashIndex {
 
   /** Handle of the record with this key; 0 when there is none. */
   find(hash: number, key: Uint8Array, start: number, end: number): number {
-    const shard = this.#shards[hash >>> (32 - SHARD_BITS)]
-    if (shard === undefined) return 0
-    const cells = shard.cells
+    const cells = this.#cells[hash >>> (32 - SHARD_BITS)]!
     const mask = cells.length - 1
     for (let at = (hash << 1) & mask; ; at = (at + 2) & mask) {
       const handle = cells[at + 1]!
       if (handle === 0) return 0
-      if (cells[at] === hash && this.#hasKey(handle, key, start, end)) return handle
+      if (cells[at] === hash && this.#slab.hasKey(handle, key, start, end)) return handle
     }
   }
 
   /** Adds a record whose key is not there. */
   add(hash: number, handle: number): void {
-    const number = hash >>> (32 - SHARD_BITS)
-    let shard = this.#shards[number]
-    if (shard === undefined) {
-      shard = { cells: new Uint32Array(FIRST_CELLS * 2), count: 0 }
-      this.#shards[number] = shard
-    } else if ((shard.count + 1) * 2 * LOAD_DENOMINATOR > shard.cells.length * LOAD_NUMERATOR) grow(shard)
-    insert(shard.cells, hash, handle)
-    shard.count++
+    const shard = hash >>> (32 - SHARD_BITS)
+    let cells = this.#cells[shard]!
+    const count = this.#counts[shard]! + 1
+    if (cells === NO_CELLS) cells = this.#cells[shard] = new Uint32Array(FIRST_CELLS * 2)
+    else if (count * 2 * LOAD_DENOMINATOR > cells.length * LOAD_NUMERATOR) cells = this.#cells[shard] = grown(cells)
+    insert(cells, hash, handle)
+    this.#counts[shard] = count
     this.count++
   }
 
   /** The record moved to another handle. */
   move(hash: number, from: number, to: number): void {
-    const cells = this.#shards[hash >>> (32 - SHARD_BITS)]!.cells
+    const cells = this.#cells[hash >>> (32 - SHARD_BITS)]!
     cells[cellOf(cells, hash, from) + 1] = to
   }
 
   /** Removes a record; later cells of its chain move up, so there are no tombstones to clean. */
   remove(hash: number, handle: number): void {
-    const shard = this.#shards[hash >>> (32 - SHARD_BITS)]!
-    const cells = shard.cells
+    const shard = hash >>> (32 - SHARD_BITS)
+    const cells = this.#cells[shard]!
     const mask = cells.length - 1
     let hole = cellOf(cells, hash, handle)
     for (let at = (hole + 2) & mask; cells[at + 1] !== 0; at = (at + 2) & mask) {
@@ -88,27 +79,17 @@ export class HashIndex {
       hole = at
     }
     cells[hole + 1] = 0
-    shard.count--
+    this.#counts[shard]!--
     this.count--
   }
 
   /** Handles of one shard, in no order. */
   handlesOf(shard: number): readonly number[] {
-    const cells = this.#shards[shard]?.cells
-    if (cells === undefined) return NONE
+    const cells = this.#cells[shard]!
+    if (cells === NO_CELLS) return NONE
     const handles: number[] = []
     for (let at = 1; at < cells.length; at += 2) if (cells[at] !== 0) handles.push(cells[at]!)
     return handles
-  }
-
-  #hasKey(handle: number, key: Uint8Array, start: number, end: number): boolean {
-    const slab = this.#slab
-    const length = end - start
-    if (slab.keyLengthOf(handle) !== length) return false
-    const bytes = slab.bytesOf(handle)
-    const at = slab.offsetOf(handle) + RECORD_HEADER - start
-    for (let i = start; i < end; i++) if (bytes[at + i] !== key[i]) return false
-    return true
   }
 }
 
@@ -127,9 +108,8 @@ function insert(cells: Uint32Array, hash: number, handle: number): void {
   cells[at + 1] = handle
 }
 
-function grow(shard: Shard): void {
-  const old = shard.cells
+function grown(old: Uint32Array): Uint32Array {
   const bigger = new Uint32Array(old.length * 2)
   for (let at = 0; at < old.length; at += 2) if (old[at + 1] !== 0) insert(bigger, old[at]!, old[at + 1]!)
-  shard.cells = bigger
+  return bigger
 }

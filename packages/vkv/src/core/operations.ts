@@ -41,6 +41,17 @@ export function encodePut(key: Uint8Array, value: Uint8Array, conditions: WriteC
   return encodeWrite(OP_PUT, key, conditions, undefined, value)
 }
 
+/** What precedes the key of a put without conditions. */
+export const PUT_HEAD_BYTES = 5
+
+export function writePutHead(b: Uint8Array, at: number, keyBytes: number): void {
+  b[at] = OP_PUT
+  b[at + 1] = FLAG_NEXT
+  b[at + 2] = 0
+  b[at + 3] = keyBytes
+  b[at + 4] = keyBytes >>> 8
+}
+
 export function encodeDelete(key: Uint8Array, conditions: WriteConditions = {}): Uint8Array {
   return encodeWrite(OP_DELETE, key, conditions, undefined, undefined)
 }

@@ -21,11 +21,20 @@ export const MAX_MANY = 16_384
 /** Entries of one page of a range. */
 export const MAX_RANGE_LIMIT = 16_384
 
+/** What precedes the key of a get. */
+export const GET_HEAD_BYTES = 3
+
+export function writeGetHead(b: Uint8Array, at: number, keyBytes: number): void {
+  b[at] = QUERY_GET
+  b[at + 1] = keyBytes
+  b[at + 2] = keyBytes >>> 8
+}
+
 export function encodeGet(key: Uint8Array): Uint8Array {
-  const w = new Writer(3 + key.length)
-  w.u8(QUERY_GET)
-  writeKey(w, key)
-  return w.view()
+  const query = new Uint8Array(GET_HEAD_BYTES + key.length)
+  writeGetHead(query, 0, key.length)
+  query.set(key, GET_HEAD_BYTES)
+  return query
 }
 
 /** Several keys at one index; with guards the answer also proves that at this index the locks were held with these fences. */

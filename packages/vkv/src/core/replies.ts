@@ -11,6 +11,10 @@ import { DecodeError, Reader, type Index } from '@coppice/protocol'
 export const WRITE_OK = 0
 export const WRITE_FENCED = 1
 export const WRITE_MISMATCH = 2
+/** Of the reply to a write that was done. */
+export const WRITE_OK_BYTES = 10
+/** What precedes the value in the reply of a get that found one. */
+export const FOUND_HEAD_BYTES = 9
 
 /** How an acquired lock was found. */
 export const TAKEN_FREE = 0

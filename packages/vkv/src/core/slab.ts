@@ -83,6 +83,17 @@ export class Slab {
   keyLengthOf(handle: number): number {
     return this.#pages[handle >>> GRANULES_BITS]!.words[((handle & GRANULE_MASK) << 2) + 3]! & 0xffff
   }
+  /** Whether the record's key is key[start … end). */
+  hasKey(handle: number, key: Uint8Array, start: number, end: number): boolean {
+    const page = this.#pages[handle >>> GRANULES_BITS]!
+    const length = end - start
+    const granule = handle & GRANULE_MASK
+    if ((page.words[(granule << 2) + 3]! & 0xffff) !== length) return false
+    const { bytes } = page
+    const at = (granule << GRANULE_BITS) + RECORD_HEADER
+    for (let i = 0; i < length; i++) if (bytes[at + i] !== key[start + i]) return false
+    return true
+  }
   /** The buffer of a large value, or undefined when the value lies behind the key in the slot. */
   largeOf(handle: number): Uint8Array | undefined {
     const page = this.#pages[handle >>> GRANULES_BITS]!

@@ -1,10 +1,13 @@
 // One versioned map from bytes to bytes: records in a slab, found by hash, ordered for ranges. It knows from which version on a missing
 // key is surely missing, and tells a running capture about a record before it changes.
 import type { BytesPort, Index, Writer } from '@coppice/protocol'
-import { HashIndex, hashKey, shardOf, SHARDS } from './hash-index.js'
+import { HashIndex, hashKey, SHARDS } from './hash-index.js'
 import { compareBytes } from './compare-bytes.js'
 import { KeyOrder } from './key-order.js'
 import { copyRange, RECORD_HEADER, Slab } from './slab.js'
+
+/** Of the hash, for the versions of deletes. */
+const DELETED_BITS = 12
 
 /** Hears of every record that is about to be changed or removed. */
 export type ChangeListener = (handle: number) => void
@@ -14,8 +17,8 @@ export class Table {
   readonly #index = new HashIndex(this.#slab)
   readonly #order = new KeyOrder(this.#slab)
   readonly #bytes: BytesPort
-  /** By shard: no key of it was deleted after this version. */
-  readonly #deletedByShard = new Float64Array(SHARDS)
+  /** By some bits of the hash: no key with these was deleted after this version. */
+  readonly #deletedByHash = new Float64Array(1 << DELETED_BITS)
   /** The same for all keys, of deletes before this state was loaded: a snapshot keeps one number only. */
   #deletedFloor: Index = 0
   /** Version of the last delete. */
@@ -39,11 +42,11 @@ export class Table {
   }
 
   /**
-   * Version of "the key of the last find is missing": no less than that of the delete that removed it. It is shared with the keys of
-   * the same shard (1 of 4,096), so a read of a missing key seldom waits for somebody else's delete.
+   * Version of "the key of the last find is missing": no less than that of the delete that removed it. It is shared with
+   * 1 of 4,096 keys, so a read of a missing key seldom waits for somebody else's delete.
    */
   missingVersion(): Index {
-    return Math.max(this.#deletedFloor, this.#deletedByShard[shardOf(this.#hash)]!)
+    return Math.max(this.#deletedFloor, this.#deletedByHash[this.#hash >>> (32 - DELETED_BITS)]!)
   }
 
   /** Sets the key of the last find, whose answer was `handle`. */
@@ -73,12 +76,11 @@ export class Table {
 
   /** Removes the key of the last find, whose answer was `handle`, not 0. */
   remove(handle: number, version: Index): void {
-    const shard = shardOf(this.#hash)
     this.onChange?.(handle)
     this.#order.remove(handle, version)
     this.#index.remove(this.#hash, handle)
     this.#slab.free(handle)
-    this.#deletedByShard[shard] = version
+    this.#deletedByHash[this.#hash >>> (32 - DELETED_BITS)] = version
     this.lastDelete = version
   }
 

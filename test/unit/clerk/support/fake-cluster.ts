@@ -54,8 +54,9 @@ export class FakeCluster {
     for (const { id } of servers) this.startReplica(id)
   }
 
-  newClerk(options: Partial<ClerkOptions> = {}): Clerk {
+  newClerk(options: Partial<ClerkOptions> = {}, hold?: (busy: boolean) => void): Clerk {
     const ports = {
+      hold,
       clock: this.time.clock,
       random: this.random,
       configDialer: this.network.dialer<ClientToConfig, ConfigToClient>(),

@@ -1,8 +1,18 @@
 // PREPARE (PROTOCOL 2.2): while the old epoch runs, the targets are checked and new members learn snapshot and log, so that ENTER ships
 // little. Nothing is stopped yet: any failure abandons the attempt and leaves the old epoch untouched.
+//
+// A learner says itself that it has all there is, which under steady writes is a matter of chance: something more is committed always.
+// So learning is also watched in rounds, each up to what was committed when it began (Raft, section 4.2.1): a short round is near enough.
 import { FREE_DISK_WATERMARK_BYTES } from '@coppice/protocol'
-import type { ConfigState, NodeId } from '@coppice/protocol'
-import { LEARNER_SILENCE_FACTOR, LEARN_PATIENCE_MS, LEARN_REPEAT_MS } from '../bounds.js'
+import type { ConfigState, Index, Millis, NodeId } from '@coppice/protocol'
+import {
+  LEARNER_SILENCE_FACTOR,
+  LEARN_PATIENCE_MS,
+  LEARN_REPEAT_MS,
+  LONGER_ROUNDS,
+  LONGEST_ROUND_FACTOR,
+  SHORT_ROUND_MS,
+} from '../bounds.js'
 import { abandoned, entryOf, repeatUntil } from './attempt.js'
 import type { AttemptEnv, AttemptPlan, AttemptResult, Step } from './attempt.js'
 
@@ -11,6 +21,17 @@ interface Learner {
   bytes: number
   nextIndex: number
   progressAt: number
+  round: Round
+  /** The shortest round so far, ms, and how many since then were no shorter. */
+  shortestMs: Millis
+  noShorter: number
+}
+
+/** From what the learner had to what was committed when it began. */
+interface Round {
+  readonly begunAt: Millis
+  readonly from: Index
+  readonly to: Index
 }
 
 /** Answers undefined when every target is ready. */
@@ -35,7 +56,10 @@ export function* prepare(
   }
   const learners = new Map<NodeId, Learner>()
   for (const id of plan.next) {
-    if (!prev.members.includes(id)) learners.set(id, { ready: false, bytes: -1, nextIndex: -1, progressAt: env.now })
+    if (prev.members.includes(id)) continue
+    const round = { begunAt: env.now, from: Infinity, to: 0 }
+    const progress = { bytes: -1, nextIndex: -1, progressAt: env.now }
+    learners.set(id, { ready: false, ...progress, round, shortestMs: Infinity, noShorter: 0 })
   }
   if (learners.size === 0) return undefined
   env.stage('prepare', { learners: [...learners.keys()] })
@@ -53,7 +77,8 @@ export function* prepare(
         epoch: prev.epoch,
         source: entryOf(prev, source),
       } as const
-      return [...learners].filter(([, l]) => !l.ready).map(([id]) => [id, message] as const)
+      // Those that are ready, too: they go on, so as not to fall behind while the others learn.
+      return [...learners.keys()].map((id) => [id, message] as const)
     },
     onMessage: (from, message) => {
       const learner = learners.get(from)
@@ -63,16 +88,17 @@ export function* prepare(
       if (message.bytes !== learner.bytes || message.nextIndex !== learner.nextIndex) learner.progressAt = env.now
       learner.bytes = message.bytes
       learner.nextIndex = message.nextIndex
+      const tooSlow = endRound(env, prev, learner)
+      if (tooSlow !== undefined) failure ??= abandoned(`server ${from} ${tooSlow}`, [from])
     },
     finished: () => {
       const interrupted = env.interrupted()
       if (interrupted !== undefined) failure ??= abandoned(interrupted, [], true)
       for (const [id, l] of learners) {
-        if (l.ready) continue
         const silentMs = env.now - env.detector.silentAt(id) + prev.params.failMs
         if (silentMs >= LEARNER_SILENCE_FACTOR * prev.params.failMs)
           failure ??= abandoned(`server ${id} went silent while it learned`, [id])
-        if (env.now - l.progressAt >= LEARN_PATIENCE_MS) {
+        if (!l.ready && env.now - l.progressAt >= LEARN_PATIENCE_MS) {
           failure ??= abandoned(`server ${id} made no progress for ${LEARN_PATIENCE_MS} ms while it learned`, [id])
         }
       }
@@ -81,4 +107,28 @@ export function* prepare(
     wakeAt: () => Infinity,
   })
   return failure
+}
+
+/** Begins the next round if this one is over. Answers why the learner will never be near enough. */
+function endRound(env: AttemptEnv, prev: ConfigState, l: Learner): string | undefined {
+  const { round, nextIndex } = l
+  const begin = (): void => {
+    l.round = { begunAt: env.now, from: nextIndex, to: env.detector.committed(prev.epoch) }
+  }
+  // The first answer, or one of a log that was cut back; or nobody reported a commit index yet.
+  if (nextIndex < round.from || round.to === 0) begin()
+  // What it had may be the end of another history, unless it goes on from there.
+  if (nextIndex <= l.round.from || nextIndex < l.round.to) return undefined
+  const tookMs = env.now - round.begunAt
+  begin()
+  if (l.ready) return undefined
+  l.ready = tookMs <= SHORT_ROUND_MS
+  l.noShorter = tookMs < l.shortestMs ? 0 : l.noShorter + 1
+  l.shortestMs = Math.min(l.shortestMs, tookMs)
+  if (l.noShorter < LONGER_ROUNDS) return undefined
+  // It will not come any nearer. ENTER ships what a round ships, with all writes stopped: as long as clerks can well wait.
+  l.ready ||= tookMs <= LONGEST_ROUND_FACTOR * prev.params.failMs
+  return l.ready
+    ? undefined
+    : `learns no faster than group ${prev.group} writes: it stays ${Math.round(tookMs)} ms behind`
 }

@@ -42,6 +42,7 @@ export function* seal(
     onMessage: (from, message) => {
       if (message.kind !== 'sealReply' || message.epoch !== r || !prev.members.includes(from)) return
       if (!message.ok && message.sealedFor > r) overtakenBy = from
+      if (message.cut !== undefined) env.detector.mayCut(message.cut.epoch, from, message.cut.at)
       if (answers.get(from)?.ok !== true) answers.set(from, message)
     },
     finished: () => {

@@ -1,0 +1,295 @@
+// The replica's store (PROTOCOL 7): records go to log segments, everything else to lmdb. Effects of the log's lane are durable one after the
+// other in the order of the calls; bulk (pieces of snapshots) has a lane of its own, so that the log never waits for it. The first
+// failure ends the store: nothing is reported as written afterwards.
+import { assert, type Index } from '@coppice/protocol'
+import type { Lmdb } from '@coppice/runtime/server'
+import { isBulk } from '../core/disk-lanes.js'
+import type { DiskWrite, ReplicaMeta } from '../core/io.js'
+import { removeDead } from './dead-ranges.js'
+import type { SegmentFiles } from './log/segment-files.js'
+import { SegmentLog } from './log/segment-log.js'
+import { lastGeneration } from './manifest.js'
+import { recoverStore } from './recovery.js'
+import { openSealed } from './sealed-bytes.js'
+import { sliceLog } from './slice-log.js'
+import type { LogSlice, RecoveryProgress, RecoverySink, ReplicaStorage, SnapshotPiece } from './storage.js'
+import { StoreImage, type StoreView } from './store-image.js'
+import { damaged, type LogMark } from './store-marks.js'
+import type { StoreTables } from './store-tables.js'
+
+/** Dead keys removed by one transaction. */
+const SWEEP_KEYS = 256
+const NO_PIECE: SnapshotPiece = { header: undefined, bytes: undefined }
+
+type RecordWrite = Extract<DiskWrite, { kind: 'record' }>
+
+/** An effect of the log's lane. */
+interface Queued {
+  readonly writes: readonly DiskWrite[]
+  readonly written: () => void
+}
+
+export class DiskStore implements ReplicaStorage {
+  readonly path: string
+  onWritten: (token: number) => void = () => undefined
+  onFailed: (reason: string) => void = () => undefined
+
+  private readonly lmdb: Lmdb
+  private readonly tables: StoreTables
+  private readonly release: () => void
+  private segments!: SegmentLog
+  /** Including what is queued in lmdb and under way. */
+  private readonly image: StoreImage
+  /** What readers of the tables find. */
+  private durable: StoreView
+  /** Exclusive end of what was given to the segments; null: nothing. */
+  private end: Index | null = null
+  /** Effects that wait for one with marks, which runs alone. */
+  private readonly lane: Queued[] = []
+  private alone = false
+  private recordsUnderWay = 0
+  private queued = 0
+  private completed = 0
+  private waiting: (() => void)[] = []
+  private sweeping = false
+  private failure: string | undefined
+  private closing = false
+
+  private constructor(lmdb: Lmdb, tables: StoreTables, release: () => void) {
+    this.lmdb = lmdb
+    this.tables = tables
+    this.release = release
+    this.path = tables.path
+    this.image = new StoreImage(tables)
+    this.durable = this.image.view()
+  }
+
+  /** Throws a StartupError that names what is damaged. */
+  static async open(lmdb: Lmdb, tables: StoreTables, files: SegmentFiles, release: () => void): Promise<DiskStore> {
+    const store = new DiskStore(lmdb, tables, release)
+    const { manifest, log } = store.image
+    store.segments = await SegmentLog.open(
+      store.path,
+      files,
+      { manifest, ...log },
+      {
+        prepared: (prepared) => new Promise((resolve) => lmdb.commit(() => store.image.putLog({ prepared }), resolve)),
+        failed: (error) => store.fail(`writing to the log failed: ${error.message}`),
+      },
+    )
+    store.end = store.segments.end(manifest)
+    // What a crash left half swept.
+    store.maybeSweep()
+    return store
+  }
+
+  get meta(): ReplicaMeta {
+    return this.durable.meta
+  }
+
+  write(token: number, writes: readonly DiskWrite[]): void {
+    this.queued++
+    const written = (): void => {
+      this.completed++
+      this.onWritten(token)
+      this.wake()
+    }
+    if (isBulk(writes)) return this.commit(writes, {}, written)
+    this.lane.push({ writes, written })
+    this.pump()
+  }
+
+  async readLog(from: Index, to: Index, maxBytes: number): Promise<LogSlice> {
+    await this.drained()
+    return this.reading(() => sliceLog(this.segments, this.durable.manifest, from, to, maxBytes))
+  }
+
+  async readSnapshot(snapshotId: string, chunk: number): Promise<SnapshotPiece> {
+    await this.drained()
+    return this.reading(() => {
+      const { snapshot } = this.durable.manifest
+      if (snapshot === null || (snapshotId !== '' && snapshotId !== snapshot.header.snapshotId)) return NO_PIECE
+      if (chunk < 0 || chunk >= snapshot.header.chunks) return { header: snapshot.header, bytes: undefined }
+      const sealed = this.tables.chunks.get([snapshot.slot, chunk])
+      const bytes = sealed === undefined ? undefined : openSealed(sealed)
+      if (bytes === undefined)
+        throw damaged(this.path, `piece ${chunk} of snapshot ${snapshot.header.snapshotId} is damaged or missing`)
+      return { header: snapshot.header, bytes }
+    })
+  }
+
+  /** Resolves once all that was queued before is durable. */
+  drained(): Promise<void> {
+    const after = this.queued
+    if (this.completed === after) return Promise.resolve()
+    return new Promise((resolve) => this.waiting.push(resolve))
+  }
+
+  async recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void> {
+    // Whoever was writing these is gone: only a core's memory knows how far they got and where they came from.
+    const orphans = this.image.manifest.unfinished
+    if (orphans.length > 0)
+      this.commit(
+        orphans.map(({ snapshotId }) => ({ kind: 'snapshotDrop', snapshotId })),
+        {},
+        () => undefined,
+      )
+    await this.drained()
+    await recoverStore(this.tables, this.segments, this.durable, sink, onProgress)
+  }
+
+  async close(): Promise<void> {
+    this.closing = true
+    if (this.failure === undefined) {
+      await this.drained()
+      // An orderly end says exactly where the log ends.
+      await new Promise<void>((resolve) => this.commit([], {}, resolve))
+    }
+    this.segments.close()
+    await this.lmdb.close()
+    this.release()
+  }
+
+  /** A write failed. */
+  fail(reason: string): void {
+    if (this.failure !== undefined) return
+    this.failure = reason
+    this.onFailed(reason)
+    // Whoever waits for the disk waits in vain, but must not hold up the end.
+    if (this.closing) this.wakeAll()
+  }
+
+  private pump(): void {
+    while (this.lane.length > 0 && !this.alone && this.failure === undefined) {
+      const { writes, written } = this.lane[0]!
+      const records = writes.filter((w) => w.kind === 'record')
+      const marked = records.length < writes.length || writes.length === 0
+      // Marks follow what is before them, and what is behind them follows them.
+      if (marked && this.recordsUnderWay > 0) return
+      this.lane.shift()
+      if (!this.checkRecords(records)) return
+      if (!marked) this.append(records, 0, written)
+      else {
+        this.alone = true
+        this.writeMarked(writes, records, () => {
+          this.alone = false
+          written()
+          this.pump()
+        })
+      }
+    }
+  }
+
+  private writeMarked(writes: readonly DiskWrite[], records: readonly RecordWrite[], done: () => void): void {
+    if (records.length === 0) return this.commit(writes, {}, done)
+    // The records count only once lmdb says this number (log/segment-format.ts): all of the effect is there, or nothing.
+    const mixed = this.image.log.mixed + 1
+    this.append(records, mixed, () => this.commit(writes, { mixed }, done))
+  }
+
+  private checkRecords(records: readonly RecordWrite[]): boolean {
+    try {
+      let { end } = this
+      for (const { firstIndex, entries } of records) {
+        assert(end === null || firstIndex === end, `record ${firstIndex} continues the log, which ends at ${end}`)
+        assert(entries > 0, 'a record has entries')
+        end = firstIndex + entries
+      }
+      this.end = end
+      return true
+    } catch (error) {
+      this.fail(`${this.path}: ${(error as Error).message}`)
+      return false
+    }
+  }
+
+  private append(records: readonly RecordWrite[], mixed: number, durable: () => void): void {
+    const last = records.length - 1
+    this.recordsUnderWay++
+    for (const [i, { firstIndex, entries, bytes }] of records.entries()) {
+      this.segments.writer.append(firstIndex, entries, bytes, mixed, i < last ? undefined : this.appended(durable))
+    }
+  }
+
+  private appended(durable: () => void): () => void {
+    return () => {
+      this.recordsUnderWay--
+      durable()
+      if (this.recordsUnderWay === 0 && this.lane.length > 0) this.pump()
+    }
+  }
+
+  /** One transaction with the marks of `writes`, and what is `known` of the log. */
+  private commit(writes: readonly DiskWrite[], known: Partial<LogMark>, durable: () => void): void {
+    let after: StoreView
+    this.lmdb.commit(
+      () => {
+        if (this.failure !== undefined) return
+        try {
+          this.image.put(writes, this.segments, known)
+          after = this.image.view()
+        } catch (error) {
+          // Nothing of this effect was put, and nothing after it may be.
+          this.fail(`${this.path}: ${(error as Error).message}`)
+        }
+      },
+      () => {
+        if (this.failure !== undefined) return
+        const cut = this.durable.manifest !== after.manifest
+        this.durable = after
+        if (cut) this.afterCut()
+        durable()
+      },
+    )
+  }
+
+  /** What counts has changed. */
+  private afterCut(): void {
+    const { manifest } = this.durable
+    if (this.recordsUnderWay === 0) this.end = this.segments.end(manifest)
+    this.segments.writer.goOnAt(lastGeneration(manifest))
+    this.segments.retireDead(manifest).catch((error: Error) => this.fail(`${this.path}: ${error.message}`))
+    this.maybeSweep()
+  }
+
+  /** What was read is damaged: whoever asked gets no answer, the replica stops. */
+  private reading<T>(read: () => T): T {
+    if (this.closing) throw new Error(`${this.path} is closed`)
+    try {
+      return read()
+    } catch (error) {
+      this.fail((error as Error).message)
+      throw error
+    }
+  }
+
+  private wake(): void {
+    if (this.completed === this.queued) this.wakeAll()
+  }
+
+  private wakeAll(): void {
+    const { waiting } = this
+    this.waiting = []
+    for (const run of waiting) run()
+  }
+
+  private maybeSweep(): void {
+    if (this.sweeping || this.closing) return
+    this.sweeping = true
+    setImmediate(() => this.sweep())
+  }
+
+  private sweep(): void {
+    if (this.closing || this.failure !== undefined) return
+    let more = true
+    const remove = (): void => {
+      // What is dead by a manifest that readers do not see yet may be alive for them: try again after it is durable.
+      if (this.image.manifest !== this.durable.manifest) return
+      more = removeDead(this.tables, this.image.manifest, SWEEP_KEYS) === SWEEP_KEYS
+    }
+    this.lmdb.commit(remove, () => {
+      this.sweeping = false
+      if (more) this.maybeSweep()
+    })
+  }
+}
