@@ -29,7 +29,7 @@ export class Dataset {
     this.valueBytes = valueBytes
     this.prefix = `bench/${valueBytes}/`
     this.#insertPrefix = `bench-inserted/${run}/`
-    this.#names = Array.from({ length: keys <= MAX_PREPARED_NAMES ? keys : 0 }, (_, n) => this.#nameOf(n))
+    this.#names = Array.from({ length: keys <= MAX_PREPARED_NAMES ? keys : 0 }, (_, n) => flat(this.#nameOf(n)))
     const values = Math.max(1, Math.min(MAX_VALUES, Math.floor(VALUES_BYTES / Math.max(valueBytes, 1))))
     const bytes = randomFillSync(Buffer.allocUnsafeSlow(values * valueBytes))
     this.#values = Array.from({ length: values }, (_, n) => bytes.subarray(n * valueBytes, (n + 1) * valueBytes))
@@ -52,8 +52,11 @@ export class Dataset {
   }
 
   #nameOf(key: number): string {
-    const name = `${key < this.keys ? this.prefix : this.#insertPrefix}${String(key).padStart(DIGITS, '0')}`
-    // One flat string, where joining made a tree of three.
-    return Buffer.from(name, 'latin1').toString('latin1')
+    return `${key < this.keys ? this.prefix : this.#insertPrefix}${String(key).padStart(DIGITS, '0')}`
   }
+}
+
+/** The same text in one piece, where joining made a tree of its parts. */
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
 }
