@@ -51,7 +51,7 @@ export const CHUNK_BYTES = 256 * KiB
 /** Log bytes kept behind the newest snapshot for members that return. */
 export const MIN_LOG_BYTES_KEPT = 64 * MiB
 /** Log bytes after which a new snapshot is begun. */
-export const SNAPSHOT_EVERY_BYTES = 64 * MiB
+export const SNAPSHOT_EVERY_BYTES = 128 * MiB
 /** Free bytes on the data directory's disk below which a replica refuses new operations. */
 export const FREE_DISK_WATERMARK_BYTES = 256 * MiB
 

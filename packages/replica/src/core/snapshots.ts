@@ -12,12 +12,17 @@ import type { ClerkTable } from './exactly-once.js'
 /** Chunks handed to the disk and not durable yet, above which the capture waits. */
 const CHUNKS_IN_FLIGHT = 2
 
+/** Bytes captured in one go: making a piece holds up everything else, so it is less than what travels well. */
+const PIECE_BYTES = CHUNK_BYTES / 2
+/** Snapshots are due after so many times the bytes, more or less (half of it either way). */
+const STAGGER = 0.6
+
 const PIECE_PRELUDE = 0
 const PIECE_TABLE = 1
 const PIECE_MACHINE = 2
 
 /** However large the state is, a snapshot waits for no more than so many times the configured bytes of log. */
-const LONGEST_WAIT = 4
+const LONGEST_WAIT = 2
 /** While somebody is being shipped to, so many times. */
 const LONGEST_PIN = 8
 
@@ -41,10 +46,13 @@ export class Snapshots {
   #running: Running | undefined
   /** Size of the newest snapshot. */
   #newestBytes: number
+  /** Drawn anew for each: members whose logs are alike must not all write their states at once. */
+  #stagger = 1
 
   constructor(shared: Shared, replication: Replication) {
     this.#s = shared
     this.#newestBytes = shared.recovered.snapshotBytes
+    this.#drawStagger()
     this.#replication = replication
   }
 
@@ -60,7 +68,7 @@ export class Snapshots {
     // D6: a new snapshot replaces the one that is being fetched and cuts the log that is needed after it. Under steady writes a learner
     // that is a little slower than those would begin anew for ever.
     if (this.#s.now < this.#s.shippingUntil) return LONGEST_PIN * every
-    return Math.max(every, Math.min(this.#newestBytes, LONGEST_WAIT * every))
+    return this.#stagger * Math.max(every, Math.min(this.#newestBytes, LONGEST_WAIT * every))
   }
 
   /** Idle time: begins a capture, or takes one piece of it. */
@@ -129,8 +137,13 @@ export class Snapshots {
     this.#s.event('snapshotDiscarded', { index: run.index, reason })
   }
 
+  #drawStagger(): void {
+    this.#stagger = 1 + STAGGER * (this.#s.random() - 0.5)
+  }
+
   #begin(): void {
     const s = this.#s
+    this.#drawStagger()
     this.#replication.close() // a snapshot ends where a record ends
     const index = s.log.nextIndex
     const word = Math.floor(s.random() * 2 ** 32).toString(36)
@@ -159,11 +172,11 @@ export class Snapshots {
       return w.take()
     }
     if (run.stage === 'table') {
-      const piece = run.table.next(CHUNK_BYTES)
+      const piece = run.table.next(PIECE_BYTES)
       if (piece !== undefined) return tagged(PIECE_TABLE, piece)
       run.stage = 'machine'
     }
-    const piece = run.machine.next(CHUNK_BYTES)
+    const piece = run.machine.next(PIECE_BYTES)
     if (piece !== undefined) return tagged(PIECE_MACHINE, piece)
     run.machine.release()
     return undefined
