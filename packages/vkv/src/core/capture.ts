@@ -17,7 +17,7 @@ const NOTHING = 254
 const FORMAT = 1
 
 /** Records one call of `next` passes at the most: those written since the capture began are passed over. */
-const MAX_VISITS = 4_096
+const MAX_VISITS = 1_024
 
 /** A record's content put aside before it changed. */
 interface Aside {
