@@ -6,7 +6,7 @@ const SLOW_MEAN_MS = 0.4
 /** One write that takes longer is enough, ms. */
 const SLOW_ONCE_MS = 10
 /** How much a write counts in the mean. */
-const WEIGHT = 1 / 8
+const WEIGHT = 1 / 16
 /** Writes by the thread before one is tried on the spot again; twice as many each time that fails. */
 const FIRST_ASIDE = 64
 const LONGEST_ASIDE = 4_096
