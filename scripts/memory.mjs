@@ -16,6 +16,8 @@ const HERE = fileURLToPath(import.meta.url)
 const MiB = 1024 * 1024
 /** Calls in flight while loading. */
 const IN_FLIGHT = 4_000
+/** Keys are written again for no longer than this. */
+const LONGEST_MS = 120_000
 
 // ---- a server process: prints nothing, sends what its parent asks for
 async function serve(role, id, listen, dataDir, config, wanted) {
@@ -94,12 +96,13 @@ function anonymousMiB(pid) {
   }
 }
 
-async function load(clerk, keys, bytes) {
+/** Writes keys one after the other, and goes on from the first until `enough()` says so. */
+async function load(clerk, keys, bytes, enough) {
   const encoder = new TextEncoder()
   let next = 0
   const worker = async () => {
-    while (next < keys) {
-      const n = next++
+    while (next < keys || !enough()) {
+      const n = next++ % keys
       const value = new Uint8Array(bytes).fill(n)
       await clerk.submit(encodePut(encoder.encode(`key-${String(n).padStart(9, '0')}`), value), { timeoutMs: 120_000 })
       if (process.stderr.isTTY && n % 10_000 === 0) process.stderr.write(`\r${n} of ${keys} keys`)
@@ -133,11 +136,18 @@ async function measure({ keys, bytes, replicas, dir }) {
     )
     const primary = children.get(claimed)
     const begun = performance.now()
-    await load(clerk, keys, bytes)
+    await load(clerk, keys, bytes, () => true)
     const seconds = (performance.now() - begun) / 1000
     console.log(
       `loaded ${keys} keys of ${bytes} bytes in ${seconds.toFixed(1)} s (${Math.round(keys / seconds)} puts/s, ${replicas} replicas)`,
     )
+
+    // Each member writes a snapshot once its log is long enough; keys are written again until all have.
+    const written = ids.map((id) => children.get(id).seen('snapshotCommitted'))
+    let all = false
+    void Promise.all(written).then(() => (all = true))
+    const until = performance.now() + LONGEST_MS
+    await load(clerk, keys, bytes, () => all || performance.now() > until)
 
     const { rss, heapUsed, external, arrayBuffers } = await primary.memory()
     const anonymous = anonymousMiB(primary.process.pid)
