@@ -102,7 +102,7 @@ export class LogWriter {
       bytes += size
     }
     this.busy = true
-    if (to === from || segment.torn || segment.number < this.least) {
+    if (to === from || segment.number < this.least) {
       this.goOn().then(
         () => {
           this.busy = false
