@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { freshDir, headerOf, openStore, recordOf, reopen } from './support.js'
+import { freshDir, headerOf, openStore, recordOf, reopen, soon } from './support.js'
 
 test('write_many_completeInOrder', async () => {
   const t = await openStore(freshDir())
@@ -145,4 +145,20 @@ test('cutOfEverything_thenASnapshotFromElsewhere_startsAnew', async () => {
   await t.write(recordOf(1_000))
   t = await reopen(t, dir)
   expect(await t.indexes()).toEqual([1_000])
+})
+
+test('drained_whileWritesKeepComing_isToldInTime', async () => {
+  const t = await openStore(freshDir())
+  const { onWritten } = t.store
+  let going = true
+  let i = 1
+  t.store.onWritten = (token) => {
+    onWritten(token)
+    if (going) void t.write(recordOf(i++))
+  }
+  for (let k = 0; k < 8; k++) void t.write(recordOf(i++))
+  await soon(50)
+  const slice = await Promise.race([t.store.readLog(1, 3, 1e6), soon(3_000)])
+  going = false
+  expect(slice).toMatchObject({ from: 1, next: 3 })
 })

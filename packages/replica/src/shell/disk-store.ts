@@ -29,6 +29,17 @@ interface Queued {
   readonly written: () => void
 }
 
+/** How many effects of each lane. */
+interface Lanes {
+  log: number
+  bulk: number
+}
+
+/** Somebody who waits until so many are durable. */
+interface Waiting extends Readonly<Lanes> {
+  readonly run: () => void
+}
+
 export class DiskStore implements ReplicaStorage {
   readonly path: string
   onWritten: (token: number) => void = () => undefined
@@ -48,9 +59,10 @@ export class DiskStore implements ReplicaStorage {
   private readonly lane: Queued[] = []
   private alone = false
   private recordsUnderWay = 0
-  private queued = 0
-  private completed = 0
-  private waiting: (() => void)[] = []
+  /** Effects of each lane that were queued, and those of them that are durable. */
+  private readonly queued: Lanes = { log: 0, bulk: 0 }
+  private readonly completed: Lanes = { log: 0, bulk: 0 }
+  private waiting: Waiting[] = []
   private sweeping = false
   private failure: string | undefined
   private closing = false
@@ -88,13 +100,14 @@ export class DiskStore implements ReplicaStorage {
   }
 
   write(token: number, writes: readonly DiskWrite[]): void {
-    this.queued++
+    const lane = isBulk(writes) ? 'bulk' : 'log'
+    this.queued[lane]++
     const written = (): void => {
-      this.completed++
+      this.completed[lane]++
       this.onWritten(token)
       this.wake()
     }
-    if (isBulk(writes)) return this.commit(writes, {}, written)
+    if (lane === 'bulk') return this.commit(writes, {}, written)
     this.lane.push({ writes, written })
     this.pump()
   }
@@ -118,11 +131,11 @@ export class DiskStore implements ReplicaStorage {
     })
   }
 
-  /** Resolves once all that was queued before is durable. */
+  /** Resolves once all that was queued before is durable, whatever is queued meanwhile. */
   drained(): Promise<void> {
-    const after = this.queued
-    if (this.completed === after) return Promise.resolve()
-    return new Promise((resolve) => this.waiting.push(resolve))
+    const { log, bulk } = this.queued
+    if (this.isDurable(log, bulk) || (this.closing && this.failure !== undefined)) return Promise.resolve()
+    return new Promise((run) => this.waiting.push({ log, bulk, run }))
   }
 
   async recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void> {
@@ -143,11 +156,20 @@ export class DiskStore implements ReplicaStorage {
     if (this.failure === undefined) {
       await this.drained()
       // An orderly end says exactly where the log ends.
-      await new Promise<void>((resolve) => this.commit([], {}, resolve))
+      await this.markEnd()
     }
-    this.segments.close()
+    await this.segments.close()
     await this.lmdb.close()
     this.release()
+  }
+
+  private async markEnd(): Promise<void> {
+    this.queued.bulk++
+    this.commit([], {}, () => {
+      this.completed.bulk++
+      this.wake()
+    })
+    await this.drained()
   }
 
   /** A write failed. */
@@ -264,13 +286,20 @@ export class DiskStore implements ReplicaStorage {
   }
 
   private wake(): void {
-    if (this.completed === this.queued) this.wakeAll()
+    const { waiting } = this
+    if (waiting.length === 0) return
+    this.waiting = waiting.filter((w) => !this.isDurable(w.log, w.bulk))
+    for (const w of waiting) if (this.isDurable(w.log, w.bulk)) w.run()
+  }
+
+  private isDurable(log: number, bulk: number): boolean {
+    return this.completed.log >= log && this.completed.bulk >= bulk
   }
 
   private wakeAll(): void {
     const { waiting } = this
     this.waiting = []
-    for (const run of waiting) run()
+    for (const { run } of waiting) run()
   }
 
   private maybeSweep(): void {
