@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { LOG_DIR } from '@coppice/replica/server'
 import { expect, test } from 'vitest'
-import { freshDir, openStore, recordOf, soon } from './support.js'
+import { freshDir, headerOf, openStore, recordOf, soon } from './support.js'
 
 test('close_whileAWriteFails_ends', async () => {
   const t = await openStore(freshDir())
@@ -36,4 +36,17 @@ test('close_rightAfterOpening_leavesNothingOpenAndNothingUnderWay', async () => 
   }
   const t = await openStore(dir)
   expect((await t.indexes()).length).toBe(6)
+})
+
+test('write_afterClose_isNeitherMadeNorReported', async () => {
+  const t = await openStore(freshDir())
+  for (let i = 1; i <= 6; i++) await t.write(recordOf(i, 1, 512 * 1024))
+  const told = t.written.length
+  const closing = t.store.close()
+  void t.write({ kind: 'snapshotCommit', header: headerOf('s', 6, []) }, { kind: 'cutPrefix', below: 6 })
+  void t.write(recordOf(7))
+  await closing
+  await soon(50)
+  expect(t.failures).toEqual([])
+  expect(t.written.length).toBe(told)
 })

@@ -100,6 +100,8 @@ export class DiskStore implements ReplicaStorage {
   }
 
   write(token: number, writes: readonly DiskWrite[]): void {
+    // Whoever comes after the end is told nothing, and disturbs nothing.
+    if (this.closing) return
     const lane = isBulk(writes) ? 'bulk' : 'log'
     this.queued[lane]++
     const written = (): void => {
