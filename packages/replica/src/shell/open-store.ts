@@ -96,7 +96,11 @@ function refuseForeign(t: StoreTables, dataDir: string, identity: StoreIdentity)
   }
 }
 
-/** lmdb's own complaints about its pages. */
 function asStartupError(path: string, error: unknown): StartupError {
-  return error instanceof StartupError ? error : damaged(path, (error as Error).message)
+  if (error instanceof StartupError) return error
+  // What the system refuses (a full disk, a lacking permission) says nothing about what the store holds.
+  if (error instanceof Error && 'syscall' in error)
+    return new StartupError('STORE_UNUSABLE', `store ${path} cannot be opened: ${error.message}`, error)
+  // lmdb's own complaints about its pages.
+  return damaged(path, (error as Error).message)
 }
