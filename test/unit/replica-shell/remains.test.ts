@@ -1,8 +1,9 @@
 // What a crash may leave in the segments, and what may be missing from them.
-import { existsSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DiskWrite } from '@coppice/replica'
-import { LOG_DIR } from '@coppice/replica/server'
+import { RECORD_HEADER_BYTES } from '@coppice/protocol'
+import { FRAME_BYTES, HEADER_BYTES, LOG_DIR } from '@coppice/replica/server'
 import { expect, test } from 'vitest'
 import { crashed, freshDir, openStore, recordOf, reopen, soon, type TestStore } from './support.js'
 
@@ -69,5 +70,25 @@ test('open_missingSegmentThatNoMarkSpeaksOf_isRefused', async () => {
       openStore(copy).then(() => 'opened'),
       gone,
     ).rejects.toThrow(/missing/)
+  }
+}, 60_000)
+
+test('open_segmentOfAnotherStore_orCutShort_isRefusedByName', async () => {
+  const [own, foreign] = [freshDir(), freshDir()]
+  for (const dir of [own, foreign]) {
+    const t = await openStore(dir)
+    for (let i = 1; i <= 10; i++) await t.write(recordOf(i, 1, 256 * 1024))
+    await soon(200)
+    if (dir === own) continue
+    for (const name of ['00000001.log', '00000002.log', '00000003.log']) {
+      const copied = crashed(own)
+      cpSync(join(dir, LOG_DIR, name), join(copied, LOG_DIR, name))
+      await expect(openStore(copied).then(() => 'opened')).rejects.toThrow(`${name}: it is a file of another store`)
+      // At the end of the last record that is whole: nothing torn is left to be seen.
+      const short = crashed(own)
+      const frame = 256 * 1024 + RECORD_HEADER_BYTES + FRAME_BYTES
+      truncateSync(join(short, LOG_DIR, name), HEADER_BYTES + frame)
+      await expect(openStore(short).then(() => 'opened')).rejects.toThrow(`${name}: it was cut short`)
+    }
   }
 }, 60_000)

@@ -39,7 +39,7 @@ export async function openReplicaStore(dataDir: string, identity: StoreIdentity)
         await new Promise<void>((resolve) => lmdb.commit(() => format(tables, identity), resolve))
       }
       refuseForeign(tables, dataDir, identity)
-      const files = new SegmentFiles(join(dataDir, LOG_DIR))
+      const files = new SegmentFiles(join(dataDir, LOG_DIR), needMark(tables, 'meta').storeId)
       store = await DiskStore.open(lmdb, tables, files, () => lock.release())
       return store
     } catch (error) {

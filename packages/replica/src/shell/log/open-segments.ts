@@ -31,7 +31,6 @@ export async function openSegments(path: string, files: SegmentFiles, marks: Log
         continue
       }
       const segment = await files.open(number)
-      if (segment === undefined) throw damaged(files.pathOf(number), 'its header is damaged')
       segments.push(segment)
       findEnd(segment, marks.mixed)
       await nextTurn()
