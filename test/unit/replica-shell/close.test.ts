@@ -50,3 +50,14 @@ test('write_afterClose_isNeitherMadeNorReported', async () => {
   expect(t.failures).toEqual([])
   expect(t.written.length).toBe(told)
 })
+
+test('drained_theStoreFails_rejects', async () => {
+  const t = await openStore(freshDir())
+  void t.write(recordOf(1))
+  const drained = t.store.drained()
+  const read = t.store.readLog(1, 2, 1)
+  t.store.fail('the disk said no')
+  const later = t.store.drained()
+  const told = await Promise.race([Promise.allSettled([drained, read, later]), soon(2_000)])
+  expect(told?.map((each) => each.status)).toEqual(['rejected', 'rejected', 'rejected'])
+})

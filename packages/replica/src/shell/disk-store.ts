@@ -2,7 +2,7 @@
 // other in the order of the calls; bulk (pieces of snapshots) has a lane of its own, so that the log never waits for it. The first
 // failure ends the store: nothing is reported as written afterwards.
 import { assert, type Index } from '@coppice/protocol'
-import type { Lmdb } from '@coppice/runtime/server'
+import { StartupError, type Lmdb } from '@coppice/runtime/server'
 import { isBulk } from '../core/disk-lanes.js'
 import type { DiskWrite, ReplicaMeta } from '../core/io.js'
 import { removeDead } from './dead-ranges.js'
@@ -37,7 +37,8 @@ interface Lanes {
 
 /** Somebody who waits until so many are durable. */
 interface Waiting extends Readonly<Lanes> {
-  readonly run: () => void
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
 }
 
 export class DiskStore implements ReplicaStorage {
@@ -136,8 +137,9 @@ export class DiskStore implements ReplicaStorage {
   /** Resolves once all that was queued before is durable, whatever is queued meanwhile. */
   drained(): Promise<void> {
     const { log, bulk } = this.queued
-    if (this.isDurable(log, bulk) || (this.closing && this.failure !== undefined)) return Promise.resolve()
-    return new Promise((run) => this.waiting.push({ log, bulk, run }))
+    if (this.failure !== undefined) return Promise.reject(failed(this.failure))
+    if (this.isDurable(log, bulk)) return Promise.resolve()
+    return new Promise((resolve, reject) => this.waiting.push({ log, bulk, resolve, reject }))
   }
 
   async recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void> {
@@ -155,17 +157,16 @@ export class DiskStore implements ReplicaStorage {
 
   async close(): Promise<void> {
     this.closing = true
-    if (this.failure === undefined) {
-      await this.drained()
-      // An orderly end says exactly where the log ends.
-      await this.markEnd()
-    }
+    // A failure was told to onFailed; the files are closed all the same.
+    await this.markEnd().catch(() => undefined)
     await this.segments.close()
     await this.lmdb.close()
     this.release()
   }
 
+  /** An orderly end says exactly where the log ends. */
   private async markEnd(): Promise<void> {
+    await this.drained()
     this.queued.bulk++
     this.commit([], {}, () => {
       this.completed.bulk++
@@ -179,8 +180,8 @@ export class DiskStore implements ReplicaStorage {
     if (this.failure !== undefined) return
     this.failure = reason
     this.onFailed(reason)
-    // Whoever waits for the disk waits in vain, but must not hold up the end.
-    if (this.closing) this.wakeAll()
+    // Whoever waits for the disk waits in vain, and must not hold up the end.
+    for (const w of this.waiting.splice(0)) w.reject(failed(reason))
   }
 
   private pump(): void {
@@ -291,17 +292,11 @@ export class DiskStore implements ReplicaStorage {
     const { waiting } = this
     if (waiting.length === 0) return
     this.waiting = waiting.filter((w) => !this.isDurable(w.log, w.bulk))
-    for (const w of waiting) if (this.isDurable(w.log, w.bulk)) w.run()
+    for (const w of waiting) if (this.isDurable(w.log, w.bulk)) w.resolve()
   }
 
   private isDurable(log: number, bulk: number): boolean {
     return this.completed.log >= log && this.completed.bulk >= bulk
-  }
-
-  private wakeAll(): void {
-    const { waiting } = this
-    this.waiting = []
-    for (const { run } of waiting) run()
   }
 
   private maybeSweep(): void {
@@ -323,4 +318,8 @@ export class DiskStore implements ReplicaStorage {
       if (more) this.maybeSweep()
     })
   }
+}
+
+function failed(reason: string): StartupError {
+  return new StartupError('STORE_UNUSABLE', reason)
 }
