@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { freshDir, openStore, recordOf, reopen } from './support.js'
+import { freshDir, headerOf, openStore, recordOf, reopen, soon } from './support.js'
 
 test('write_many_completeInOrder', async () => {
   const t = await openStore(freshDir())
@@ -130,4 +130,35 @@ test('readLog_overACutStretch_goesOnInTheNext', async () => {
   void t.write({ kind: 'cutSuffix', from: 4 })
   for (let i = 4; i <= 8; i++) void t.write(recordOf(i, 1, 50))
   expect((await t.store.readLog(2, 9, 1e6)).next).toBe(9)
+})
+
+test('cutOfEverything_thenASnapshotFromElsewhere_startsAnew', async () => {
+  const dir = freshDir()
+  let t = await openStore(dir)
+  for (let i = 1; i <= 5; i++) await t.write(recordOf(i))
+  await t.write({ kind: 'snapshotCommit', header: headerOf('s', 6, []) }, { kind: 'cutPrefix', below: 6 })
+  await t.write(
+    { kind: 'snapshotCommit', header: headerOf('x', 1_000, []) },
+    { kind: 'cutSuffix', from: 0 },
+    { kind: 'meta', meta: t.store.meta },
+  )
+  await t.write(recordOf(1_000))
+  t = await reopen(t, dir)
+  expect(await t.indexes()).toEqual([1_000])
+})
+
+test('drained_whileWritesKeepComing_isToldInTime', async () => {
+  const t = await openStore(freshDir())
+  const { onWritten } = t.store
+  let going = true
+  let i = 1
+  t.store.onWritten = (token) => {
+    onWritten(token)
+    if (going) void t.write(recordOf(i++))
+  }
+  for (let k = 0; k < 8; k++) void t.write(recordOf(i++))
+  await soon(50)
+  const slice = await Promise.race([t.store.readLog(1, 3, 1e6), soon(3_000)])
+  going = false
+  expect(slice).toMatchObject({ from: 1, next: 3 })
 })

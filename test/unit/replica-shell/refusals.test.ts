@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RECORD_HEADER_BYTES } from '@coppice/protocol'
 import { FRAME_BYTES, HEADER_BYTES, LOG_DIR, STORE_FILE } from '@coppice/replica/server'
@@ -115,6 +115,19 @@ test('open_damagedHeaderOfASegment_isRefusedByName', async () => {
   bytes[9]! ^= 0x01
   writeFileSync(file, bytes)
   await expect(openStore(dir)).rejects.toThrow(/00000001.log: its header is damaged/)
+})
+
+test('open_systemRefuses_isToldWithoutTheAdviceToRemoveTheStore', async () => {
+  const dir = freshDir()
+  const t = await openStore(dir)
+  await t.write(recordOf(1))
+  await t.store.close()
+  const file = join(dir, SEGMENT)
+  rmSync(file)
+  mkdirSync(file)
+  const refusal = await openStore(dir).catch((error: Error) => error.message)
+  expect(refusal).toMatch(/replica.lmdb cannot be opened: EISDIR/)
+  expect(refusal).not.toContain('remove')
 })
 
 test('open_missingSegment_isRefusedByName', async () => {

@@ -1,6 +1,6 @@
 // Stores in temporary directories, and records for them.
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -26,6 +26,16 @@ export function freshDir(): string {
   onCleanup(() => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
+
+/** A copy of the directory: what a crash right now would leave. */
+export function crashed(dir: string): string {
+  const copy = freshDir()
+  const left = readdirSync(dir).filter((name) => !name.includes('lock'))
+  for (const name of left) cpSync(join(dir, name), join(copy, name), { recursive: true })
+  return copy
+}
+
+export const soon = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 export function chunkOf(snapshotId: string, chunk: number, bytes: Uint8Array): DiskWrite {
   return { kind: 'snapshotChunk', snapshotId, chunk, bytes }

@@ -5,7 +5,7 @@ import { RECORD_HEADER_BYTES } from '@coppice/protocol'
 import { FRAME_BYTES, HEADER_BYTES, LOG_DIR } from '@coppice/replica/server'
 import type { LmdbTable } from '@coppice/runtime/server'
 import { expect, test } from 'vitest'
-import { chunkOf, freshDir, headerOf, openStore, recordOf, reopen, type TestStore } from './support.js'
+import { chunkOf, freshDir, headerOf, openStore, recordOf, reopen, soon, type TestStore } from './support.js'
 
 function keysIn(t: TestStore, table: 'chunks'): number {
   const { tables } = t.store as unknown as { tables: Record<string, LmdbTable> }
@@ -118,3 +118,22 @@ test('snapshotPieces_ofDroppedSnapshots_areSwept_unfinishedOnesAreNot', async ()
   await expect.poll(() => keysIn(t, 'chunks')).toBe(605)
   expect((await t.recovered()).chunks.length).toBe(600)
 })
+
+test('cutPrefix_thenAnotherChangeOfTheManifest_keepsTheSegmentThatIsWrittenTo', async () => {
+  const dir = freshDir()
+  let t = await openStore(dir)
+  for (let i = 1; i <= 300; i++) void t.write(recordOf(i, 1, 256 * 1024))
+  await t.write()
+  const piece = new Uint8Array(10)
+  void t.write({ kind: 'snapshotCommit', header: headerOf('s', 300, []) }, { kind: 'cutPrefix', below: 290 })
+  void t.write(chunkOf('n1', 0, piece))
+  void t.write(chunkOf('n2', 0, piece))
+  await t.write(chunkOf('n3', 0, piece))
+  await soon(300)
+  expect(t.failures).toEqual([])
+  expect((await t.indexes())[0]).toBe(290)
+  await t.write(recordOf(301))
+  expect((await t.indexes()).at(-1)).toBe(301)
+  t = await reopen(t, dir)
+  expect((await t.indexes()).at(-1)).toBe(301)
+}, 60_000)

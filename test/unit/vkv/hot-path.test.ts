@@ -106,3 +106,57 @@ test('copyOfRange_copiesAreTheirOwn', () => {
   expect(copies.every((copy) => copy.every((byte) => byte === 0xee))).toBe(true)
   expect(copyOfRange(Buffer.from('x'.repeat(2_000)), 0, 2_000).constructor).toBe(Uint8Array)
 })
+
+// Without types, or with a codec of one's own, anything may come.
+test.each([
+  ['a number', 5],
+  ['nothing', undefined],
+  ['null', null],
+  ['an ArrayBuffer', new ArrayBuffer(4)],
+  ['a DataView', new DataView(new ArrayBuffer(4))],
+  ['wide numbers', new Uint16Array([1_000])],
+  ['an array', ['a']],
+  ['an object', {}],
+])('put_%s_isRefused_andTheNextCallsGoOn', async (_, wrong) => {
+  const { world, kv } = setUp()
+  const own: Codec<unknown> = { encode: (value) => value as Uint8Array, decode: (read) => read }
+  const calls = [
+    () => kv.put('k', wrong as string),
+    () => kv.bytes.put('k', wrong as Uint8Array),
+    () => kv.with(own).put('k', wrong),
+    () => kv.put('k', wrong as string, { ifVersion: 0 }),
+    () => kv.bytes.put('k', wrong as Uint8Array, { ifVersion: 0 }),
+    () => kv.put(wrong as string, 'v'),
+    () => kv.bytes.put(wrong as Uint8Array, new Uint8Array(3)),
+    () => kv.get(wrong as string),
+    () => kv.bytes.get(wrong as Uint8Array),
+    () => kv.delete(wrong as string),
+  ]
+  for (const call of calls) {
+    const error = await world.run<unknown>(call().catch((e: unknown) => e))
+    expect(error, call.toString()).toMatchObject({ code: 'INVALID_ARGUMENT', outcome: 'not-applied' })
+    expect(await world.run(kv.put('a', 'b'))).toMatchObject({ key: 'a', value: 'b' })
+    expect(await world.run(kv.get('a'))).toBe('b')
+    expect(await world.run(kv.get('k'))).toBeUndefined()
+  }
+})
+
+test.each([10, 20_000])('put_theCallerWritesOverItsBytes_of%iBytes_answerSaysWhatWasPut', async (size) => {
+  const { world, kv } = setUp()
+  for (const value of [
+    new Uint8Array(size).fill(1),
+    Buffer.alloc(size, 1),
+    new Uint8Array(new SharedArrayBuffer(size)).fill(1),
+    new Uint8Array(size + 8).fill(1).subarray(8),
+  ]) {
+    const putting = kv.bytes.put('k', value)
+    value.fill(2)
+    const put = await world.run(putting)
+    const expected = new Uint8Array(size).fill(1)
+    expect(Buffer.compare(put.value, expected)).toBe(0)
+    const got = (await world.run(kv.bytes.get('k')))!
+    expect(Buffer.compare(got, expected)).toBe(0)
+    value.fill(3)
+    expect(Buffer.compare(put.value, expected)).toBe(0)
+  }
+})

@@ -97,7 +97,7 @@ export interface ClerkLike {
   now(): Millis
   /**
    * Applies `operation` exactly once and resolves with the machine's reply. Calls of one turn travel together. When more than
-   * maxInFlight are under way the call waits its turn; it does not throw.
+   * maxInFlight are under way the call waits its turn; it does not throw. The bytes must not change before that: they may be sent again.
    * Errors: TIMEOUT, UNAVAILABLE, OVERLOADED, ABORTED, CLOSED, SESSION_EXPIRED, INVALID_ARGUMENT; TOO_LARGE with outcome `applied`
    * when it was applied but its reply was too large to be kept for the repetition that asked for it.
    */

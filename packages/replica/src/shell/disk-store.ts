@@ -2,7 +2,7 @@
 // other in the order of the calls; bulk (pieces of snapshots) has a lane of its own, so that the log never waits for it. The first
 // failure ends the store: nothing is reported as written afterwards.
 import { assert, type Index } from '@coppice/protocol'
-import type { Lmdb } from '@coppice/runtime/server'
+import { StartupError, type Lmdb } from '@coppice/runtime/server'
 import { isBulk } from '../core/disk-lanes.js'
 import type { DiskWrite, ReplicaMeta } from '../core/io.js'
 import { removeDead } from './dead-ranges.js'
@@ -29,6 +29,18 @@ interface Queued {
   readonly written: () => void
 }
 
+/** How many effects of each lane. */
+interface Lanes {
+  log: number
+  bulk: number
+}
+
+/** Somebody who waits until so many are durable. */
+interface Waiting extends Readonly<Lanes> {
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
 export class DiskStore implements ReplicaStorage {
   readonly path: string
   onWritten: (token: number) => void = () => undefined
@@ -48,9 +60,10 @@ export class DiskStore implements ReplicaStorage {
   private readonly lane: Queued[] = []
   private alone = false
   private recordsUnderWay = 0
-  private queued = 0
-  private completed = 0
-  private waiting: (() => void)[] = []
+  /** Effects of each lane that were queued, and those of them that are durable. */
+  private readonly queued: Lanes = { log: 0, bulk: 0 }
+  private readonly completed: Lanes = { log: 0, bulk: 0 }
+  private waiting: Waiting[] = []
   private sweeping = false
   private failure: string | undefined
   private closing = false
@@ -88,13 +101,16 @@ export class DiskStore implements ReplicaStorage {
   }
 
   write(token: number, writes: readonly DiskWrite[]): void {
-    this.queued++
+    // Whoever comes after the end is told nothing, and disturbs nothing.
+    if (this.closing) return
+    const lane = isBulk(writes) ? 'bulk' : 'log'
+    this.queued[lane]++
     const written = (): void => {
-      this.completed++
+      this.completed[lane]++
       this.onWritten(token)
       this.wake()
     }
-    if (isBulk(writes)) return this.commit(writes, {}, written)
+    if (lane === 'bulk') return this.commit(writes, {}, written)
     this.lane.push({ writes, written })
     this.pump()
   }
@@ -118,11 +134,12 @@ export class DiskStore implements ReplicaStorage {
     })
   }
 
-  /** Resolves once all that was queued before is durable. */
+  /** Resolves once all that was queued before is durable, whatever is queued meanwhile. */
   drained(): Promise<void> {
-    const after = this.queued
-    if (this.completed === after) return Promise.resolve()
-    return new Promise((resolve) => this.waiting.push(resolve))
+    const { log, bulk } = this.queued
+    if (this.failure !== undefined) return Promise.reject(failed(this.failure))
+    if (this.isDurable(log, bulk)) return Promise.resolve()
+    return new Promise((resolve, reject) => this.waiting.push({ log, bulk, resolve, reject }))
   }
 
   async recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void> {
@@ -140,14 +157,22 @@ export class DiskStore implements ReplicaStorage {
 
   async close(): Promise<void> {
     this.closing = true
-    if (this.failure === undefined) {
-      await this.drained()
-      // An orderly end says exactly where the log ends.
-      await new Promise<void>((resolve) => this.commit([], {}, resolve))
-    }
-    this.segments.close()
+    // A failure was told to onFailed; the files are closed all the same.
+    await this.markEnd().catch(() => undefined)
+    await this.segments.close()
     await this.lmdb.close()
     this.release()
+  }
+
+  /** An orderly end says exactly where the log ends. */
+  private async markEnd(): Promise<void> {
+    await this.drained()
+    this.queued.bulk++
+    this.commit([], {}, () => {
+      this.completed.bulk++
+      this.wake()
+    })
+    await this.drained()
   }
 
   /** A write failed. */
@@ -155,8 +180,8 @@ export class DiskStore implements ReplicaStorage {
     if (this.failure !== undefined) return
     this.failure = reason
     this.onFailed(reason)
-    // Whoever waits for the disk waits in vain, but must not hold up the end.
-    if (this.closing) this.wakeAll()
+    // Whoever waits for the disk waits in vain, and must not hold up the end.
+    for (const w of this.waiting.splice(0)) w.reject(failed(reason))
   }
 
   private pump(): void {
@@ -264,13 +289,14 @@ export class DiskStore implements ReplicaStorage {
   }
 
   private wake(): void {
-    if (this.completed === this.queued) this.wakeAll()
+    const { waiting } = this
+    if (waiting.length === 0) return
+    this.waiting = waiting.filter((w) => !this.isDurable(w.log, w.bulk))
+    for (const w of waiting) if (this.isDurable(w.log, w.bulk)) w.resolve()
   }
 
-  private wakeAll(): void {
-    const { waiting } = this
-    this.waiting = []
-    for (const run of waiting) run()
+  private isDurable(log: number, bulk: number): boolean {
+    return this.completed.log >= log && this.completed.bulk >= bulk
   }
 
   private maybeSweep(): void {
@@ -292,4 +318,8 @@ export class DiskStore implements ReplicaStorage {
       if (more) this.maybeSweep()
     })
   }
+}
+
+function failed(reason: string): StartupError {
+  return new StartupError('STORE_UNUSABLE', reason)
 }

@@ -32,15 +32,25 @@ export async function openReplicaStore(dataDir: string, identity: StoreIdentity)
   try {
     refuseOtherStores(dataDir)
     checkLmdbHeader(path)
-    const lmdb = openLmdb(path, { tables: TABLES, onFailure: (reason) => store?.fail(`${path}: ${reason}`) })
+    let onFailure!: (reason: string) => void
+    const failed = new Promise<never>((_, reject) => {
+      onFailure = (reason) => {
+        store?.fail(`${path}: ${reason}`)
+        reject(new StartupError('STORE_UNUSABLE', `store ${path} cannot be opened: ${reason}`))
+      }
+    })
+    // Once the store is open it tells of its failures by itself.
+    failed.catch(() => undefined)
+    const lmdb = openLmdb(path, { tables: TABLES, onFailure })
     const tables = tablesOf(lmdb, path)
     try {
       if (isFresh(tables)) {
-        await new Promise<void>((resolve) => lmdb.commit(() => format(tables, identity), resolve))
+        const formatted = new Promise<void>((resolve) => lmdb.commit(() => format(tables, identity), resolve))
+        await Promise.race([formatted, failed])
       }
       refuseForeign(tables, dataDir, identity)
-      const files = new SegmentFiles(join(dataDir, LOG_DIR))
-      store = await DiskStore.open(lmdb, tables, files, () => lock.release())
+      const files = new SegmentFiles(join(dataDir, LOG_DIR), needMark(tables, 'meta').storeId)
+      store = await Promise.race([DiskStore.open(lmdb, tables, files, () => lock.release()), failed])
       return store
     } catch (error) {
       await lmdb.close()
@@ -96,7 +106,11 @@ function refuseForeign(t: StoreTables, dataDir: string, identity: StoreIdentity)
   }
 }
 
-/** lmdb's own complaints about its pages. */
 function asStartupError(path: string, error: unknown): StartupError {
-  return error instanceof StartupError ? error : damaged(path, (error as Error).message)
+  if (error instanceof StartupError) return error
+  // What the system refuses (a full disk, a lacking permission) says nothing about what the store holds.
+  if (error instanceof Error && 'syscall' in error)
+    return new StartupError('STORE_UNUSABLE', `store ${path} cannot be opened: ${error.message}`, error)
+  // lmdb's own complaints about its pages.
+  return damaged(path, (error as Error).message)
 }

@@ -43,7 +43,7 @@ export interface ReplicaStorage {
   readLog(from: Index, to: Index, maxBytes: number): Promise<LogSlice>
   /** '' asks for the committed snapshot. Sees every write queued before it. */
   readSnapshot(snapshotId: string, chunk: number): Promise<SnapshotPiece>
-  /** Resolves when every write queued so far is durable; never if one of them never is. */
+  /** Resolves when every write queued so far is durable; rejects when the store has failed, for then none may ever be. */
   drained(): Promise<void>
   /** Gives the whole content to `sink`, checked, in slices between which the event loop runs. Throws a StartupError that names what is damaged. */
   recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void>

@@ -87,7 +87,8 @@ export class StoreImage implements StoreView {
 
   private cutSuffix(from: Index, segments: SegmentLog): void {
     const end = segments.end(this.manifest)
-    if (end === null || from >= end) return
+    // Nothing counts, but what was cut before may lie where the next record would go.
+    if (end !== null && from >= end) return
     const first = segments.first(this.manifest)
     const whole = first === undefined || from <= first
     assert(

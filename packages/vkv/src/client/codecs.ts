@@ -17,18 +17,23 @@ export interface PlaceCodec<T> extends Codec<T> {
 }
 
 export function textCodec(text: TextPort): PlaceCodec<string> {
+  const toText = (value: string): string => {
+    if (typeof value !== 'string') throw invalid(`a string is wanted, not ${kindOf(value)}`)
+    return value
+  }
   return {
-    encode: (value) => text.encode(value),
+    encode: (value) => text.encode(toText(value)),
     decode: (bytes) => text.decode(bytes),
     decodeAt: (buffer, start, end) => text.decode(buffer.subarray(start, end)),
-    toText: (value) => value,
+    toText,
   }
 }
 
 /** What it gives out is a copy, so that a large reply is not kept alive by a small value. */
 export const bytesCodec: PlaceCodec<Uint8Array> = {
   encode: (value) => value,
-  decode: (bytes) => bytes.slice(),
+  // A Buffer's own `slice` would be no copy.
+  decode: (bytes) => Uint8Array.prototype.slice.call(bytes),
   decodeAt: copyOfRange,
 }
 
@@ -58,7 +63,19 @@ export function placeCodec<T>(codec: Codec<T>): PlaceCodec<T> {
 
 /** Bytes stay as they are, anything else goes through the codec. */
 export function encodeWith<T>(codec: Codec<T>, value: T | Uint8Array): Uint8Array {
-  return value instanceof Uint8Array ? value : codec.encode(value)
+  return value instanceof Uint8Array ? value : asBytes(codec.encode(value))
+}
+
+/** Whatever came instead of bytes, without types or from a user's codec, would be written as something else. */
+export function asBytes(bytes: Uint8Array): Uint8Array {
+  if (bytes instanceof Uint8Array) return bytes
+  // Those of another realm are as good.
+  if (Object.prototype.toString.call(bytes) === '[object Uint8Array]') return bytes
+  throw invalid(`bytes (a Uint8Array) are wanted, not ${kindOf(bytes)}`)
+}
+
+function kindOf(value: unknown): string {
+  return typeof value === 'object' ? Object.prototype.toString.call(value).slice(8, -1) : typeof value
 }
 
 /** Throws INVALID_ARGUMENT or TOO_LARGE naming the key. */

@@ -20,7 +20,16 @@ import {
 import { PUT_HEAD_BYTES, writePutHead } from '../core/operations.js'
 import { GET_HEAD_BYTES, writeGetHead } from '../core/queries.js'
 import { decodeWriteReply, FOUND_HEAD_BYTES, WRITE_OK, WRITE_OK_BYTES } from '../core/replies.js'
-import { bytesCodec, checkKey, checkValue, encodeWith, placeCodec, type Codec, type PlaceCodec } from './codecs.js'
+import {
+  asBytes,
+  bytesCodec,
+  checkKey,
+  checkValue,
+  encodeWith,
+  placeCodec,
+  type Codec,
+  type PlaceCodec,
+} from './codecs.js'
 
 /** Larger bytes go the longer way: what the answer holds of them is copied when it is there, not for as long as the call lasts. */
 const HOT_VALUE_BYTES = 8 * 1024
@@ -111,12 +120,12 @@ export class HotPath<K, V> {
   }
 
   #valuePart(value: V): string | Uint8Array {
-    if (this.#values.toText === undefined) return this.#values.encode(value)
+    if (this.#values.toText === undefined) return asBytes(this.#values.encode(value))
     const text = this.#values.toText(value)
     return text.length > SHORT_TEXT ? this.#text.encode(text) : text
   }
 
-  // Buffers are given back as Buffers, which is what their `slice` does.
+  // Buffers are given back as Buffers.
   #given(value: Uint8Array): V {
     return value.constructor === Uint8Array ? this.#values.decodeAt(value, 0, value.length) : this.#values.decode(value)
   }

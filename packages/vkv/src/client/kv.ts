@@ -13,7 +13,17 @@ import {
   type WriteReply,
 } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
-import { bytesCodec, checkKey, checkValue, encodeWith, jsonCodec, shown, textCodec, type Codec } from './codecs.js'
+import {
+  asBytes,
+  bytesCodec,
+  checkKey,
+  checkValue,
+  encodeWith,
+  jsonCodec,
+  shown,
+  textCodec,
+  type Codec,
+} from './codecs.js'
 import { HotPath } from './hot-path.js'
 import type {
   Conditional,
@@ -144,11 +154,12 @@ export class Kv<K = string, V = string> {
     const bytes = this.#key(key)
     const encoded = this.#value(bytes, value, 'value')
     const conditions = { ifVersion: options.ifVersion, guards: this.#guards }
-    const reply = await this.#write(encodePut(bytes, encoded, conditions), this.#budget(options), 'put')
+    const operation = encodePut(bytes, encoded, conditions)
+    const reply = await this.#write(operation, this.#budget(options), 'put')
     if (reply.kind === 'mismatch') return this.#mismatch(bytes, reply.current)
     const written = {
       key: this.#keys.decode(bytes),
-      value: value instanceof Uint8Array ? this.#values.decode(encoded) : value,
+      value: value instanceof Uint8Array ? this.#values.decode(writtenOf(operation, encoded)) : value,
     }
     if (options.ifVersion === undefined) return { ...written, version: reply.version }
     return { ok: true, ...written, version: reply.version }
@@ -175,9 +186,10 @@ export class Kv<K = string, V = string> {
     const bytes = this.#key(key)
     const from = expected === undefined ? undefined : this.#value(bytes, expected, 'expected value')
     const to = next === undefined ? undefined : this.#value(bytes, next, 'value')
-    const reply = await this.#write(encodeCondPut(bytes, from, to, this.#guards), this.#budget(options), 'condPut')
+    const operation = encodeCondPut(bytes, from, to, this.#guards)
+    const reply = await this.#write(operation, this.#budget(options), 'condPut')
     if (reply.kind === 'mismatch') return this.#mismatch(bytes, reply.current)
-    const value = to === undefined ? undefined : this.#values.decode(to)
+    const value = to === undefined ? undefined : this.#values.decode(writtenOf(operation, to))
     return { ok: true, key: this.#keys.decode(bytes), value, version: reply.version }
   }
 
@@ -237,8 +249,12 @@ export class Kv<K = string, V = string> {
     return { key: this.#keys.decode(key), value: this.#values.decode(found.value), version: found.version }
   }
 
+  // A copy: the caller may write over its bytes while the call is under way.
   #key(key: K | KeyLike): Uint8Array {
-    const bytes = typeof key === 'string' ? this.#ports.text.encode(key) : encodeWith(this.#keys, key as K | Uint8Array)
+    const bytes =
+      typeof key === 'string'
+        ? this.#ports.text.encode(key)
+        : bytesCodec.decode(encodeWith(this.#keys, key as K | Uint8Array))
     checkKey(bytes, 'key', this.#ports.text)
     return bytes
   }
@@ -261,8 +277,15 @@ function readOptions(budget: Budget, options: ReadOptions | undefined): ClerkRea
   return { signal, timeoutMs, from: options?.from, stale: options?.consistency === 'stale' }
 }
 
+/** The value as it was written, which is the operation's end: the caller may have written over its own bytes since. */
+function writtenOf(operation: Uint8Array, value: Uint8Array): Uint8Array {
+  // Of a Buffer it is a Buffer.
+  const { [Symbol.species]: Like } = value.constructor as unknown as Record<symbol, Uint8ArrayConstructor>
+  return new Like!(operation.buffer, operation.byteOffset + operation.length - value.length, value.length)
+}
+
 function encodeKey(key: KeyLike, ports: KvPorts): Uint8Array {
-  return typeof key === 'string' ? ports.text.encode(key) : key
+  return typeof key === 'string' ? ports.text.encode(key) : asBytes(key)
 }
 
 /** The store with strings for keys and values. */

@@ -35,6 +35,8 @@ export class LogWriter {
   private queue: Waiting[] = []
   private head = 0
   private busy = false
+  private writing = false
+  private whenWritten: (() => void) | undefined
   private scheduled = false
   private stopped = false
   private least = 0
@@ -67,8 +69,10 @@ export class LogWriter {
     this.least = number
   }
 
-  stop(): void {
+  /** Nothing more is written; resolves once the disk has let go of what was under way: only then may the file be closed. */
+  async stop(): Promise<void> {
     this.stopped = true
+    if (this.writing) await new Promise<void>((resolve) => (this.whenWritten = resolve))
   }
 
   private schedule(): void {
@@ -102,7 +106,7 @@ export class LogWriter {
       bytes += size
     }
     this.busy = true
-    if (to === from || segment.torn || segment.number < this.least) {
+    if (to === from || segment.number < this.least) {
       this.goOn().then(
         () => {
           this.busy = false
@@ -112,14 +116,16 @@ export class LogWriter {
       )
       return
     }
+    this.writing = true
     this.disk.write(segment.fd, buffers, bytes, at, (error) => {
-      if (error === null) this.onWritten(from, to)
+      this.writing = false
+      if (this.stopped) this.whenWritten?.()
+      else if (error === null) this.onWritten(from, to)
       else this.fail(error)
     })
   }
 
   private onWritten(from: number, to: number): void {
-    if (this.stopped) return
     const { queue, segment } = this
     for (let i = from; i < to; i++) {
       const { firstIndex, entries, bytes } = queue[i]!
@@ -148,6 +154,7 @@ export class LogWriter {
   private async goOn(): Promise<void> {
     if (this.upcoming === undefined) this.prepare()
     const next = await this.upcoming!
+    if (this.stopped) return
     this.upcoming = undefined
     this.segment = next
     this.ports.opened(next)

@@ -3,7 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DecodeError, openRecord, type Index, type RecordHeader } from '@coppice/protocol'
 import { nodeBytes } from '@coppice/runtime'
-import { limitOf, type Manifest } from '../manifest.js'
+import { lastGeneration, limitOf, type Manifest } from '../manifest.js'
 import { damaged } from '../store-marks.js'
 import type { SegmentFiles } from './segment-files.js'
 import type { Segment } from './segment.js'
@@ -31,14 +31,14 @@ export async function openSegments(path: string, files: SegmentFiles, marks: Log
         continue
       }
       const segment = await files.open(number)
-      if (segment === undefined) throw damaged(files.pathOf(number), 'its header is damaged')
       segments.push(segment)
       findEnd(segment, marks.mixed)
       await nextTurn()
     }
-    if (marks.prepared >= first && segments.at(-1)?.number !== marks.prepared)
-      throw damaged(files.pathOf(marks.prepared), 'it is missing')
+    checkAllThere(files, segments, marks)
     checkWhole(path, segments, marks)
+    // Only now: what is refused stays as it was found.
+    for (const segment of segments) segment.cutTorn()
     return segments
   } catch (error) {
     for (const segment of segments) segment.close()
@@ -57,7 +57,7 @@ function findEnd(segment: Segment, mixed: number): void {
     segment.added(at, header.firstIndex, header.entries, record.length)
   }
   for (const head of segment.headsBehind(segment.at)) {
-    segment.torn = true
+    segment.tornTo = head.end
     // It was written when everything up to here was durable, so what is not whole here was.
     if (head.group <= segment.at || head.marks > mixed) continue
     const which = segment.empty ? 'its first log record' : `log record ${segment.end}`
@@ -73,6 +73,24 @@ function wholeRecord(record: Uint8Array): RecordHeader | undefined {
     if (error instanceof DecodeError) return undefined
     throw error
   }
+}
+
+/**
+ * Since the last cut of a suffix only segments wholly below a cut prefix were given back, so from there on none is missing; what is missing
+ * before shows as a hole, or by the end that was written with that cut.
+ */
+function checkAllThere(files: SegmentFiles, segments: readonly Segment[], { manifest, prepared }: LogMarks): void {
+  const { below, stretches } = manifest
+  const last = lastGeneration(manifest)
+  // Number of the one that must come next; Infinity: those before may have been given back.
+  let expected = below === 0 || stretches.length > 1 ? last : Infinity
+  for (const { number, empty, end } of segments) {
+    if (number < last) continue
+    if (number > expected) throw damaged(files.pathOf(expected), 'it is missing')
+    if (expected < Infinity || (!empty && end > below)) expected = number + 1
+  }
+  if (prepared >= stretches[0]!.generation && segments.at(-1)?.number !== prepared)
+    throw damaged(files.pathOf(prepared), 'it is missing')
 }
 
 /** Every record that counts is there, one behind the other, up to where the marks say that the log was written. */

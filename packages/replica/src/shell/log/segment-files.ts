@@ -3,7 +3,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { open, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { randomSeed } from '@coppice/runtime'
+import { damaged } from '../store-marks.js'
 import { decodeHeader, encodeHeader, HEADER_BYTES } from './segment-format.js'
 import { Segment } from './segment.js'
 
@@ -17,13 +19,20 @@ const ZEROS = new Uint8Array(MiB)
 const NAME = /^(\d{8})\.log$/
 const IDLE = /\.idle$/
 
+/** Bytes of a segment's file, at the least. */
+function sizeOf(number: number): number {
+  return Math.min(SEGMENT_BYTES, FIRST_SEGMENT_BYTES * 2 ** Math.min(number - 1, 16))
+}
+
 export class SegmentFiles {
   readonly dir: string
+  private readonly store: number
   private readonly idle: string[] = []
   private idleNumber = 0
 
-  constructor(dir: string) {
+  constructor(dir: string, storeId: string) {
     this.dir = dir
+    this.store = crc32(storeId)
     mkdirSync(dir, { recursive: true })
     for (const name of readdirSync(dir)) if (IDLE.test(name)) rmSync(join(dir, name))
   }
@@ -38,8 +47,8 @@ export class SegmentFiles {
     return join(this.dir, `${String(number).padStart(8, '0')}.log`)
   }
 
-  /** Opens a prepared segment; undefined: its header is damaged. */
-  async open(number: number): Promise<Segment | undefined> {
+  /** Opens a prepared segment. Throws a StartupError that names it when it cannot be what was prepared. */
+  async open(number: number): Promise<Segment> {
     const path = this.pathOf(number)
     const file = await open(path, 'r')
     const bytes = new Uint8Array(HEADER_BYTES)
@@ -49,13 +58,18 @@ export class SegmentFiles {
       await file.close()
     }
     const header = decodeHeader(bytes)
-    return header?.number === number ? new Segment(path, number, header.tag) : undefined
+    if (header?.number !== number) throw damaged(path, 'its header is damaged')
+    if (header.store !== 0 && header.store !== this.store) throw damaged(path, 'it is a file of another store')
+    const segment = new Segment(path, number, header.tag)
+    if (segment.capacity >= sizeOf(number)) return segment
+    segment.close()
+    throw damaged(path, `it was cut short, to ${segment.capacity} bytes`)
   }
 
   /** Makes segment `number` ready to be written; resolves when it is durable that it is there. */
   async prepare(number: number): Promise<Segment> {
     const path = this.pathOf(number)
-    const size = Math.min(SEGMENT_BYTES, FIRST_SEGMENT_BYTES * 2 ** Math.min(number - 1, 16))
+    const size = sizeOf(number)
     const again = this.idle.pop()
     if (again !== undefined && (await stat(again)).size >= size) await rename(again, path)
     else if (again !== undefined) rmSync(again)
@@ -64,10 +78,10 @@ export class SegmentFiles {
     const file = await open(path, existsSync(path) ? 'r+' : 'w+')
     try {
       // What lies in a used file is as good as zeros: its frames have another tag.
-      for (let at = (await file.stat()).size; at < size; at += ZEROS.length) {
-        await file.write(ZEROS, 0, Math.min(ZEROS.length, size - at), at)
+      for (let at = (await file.stat()).size; at < size;) {
+        at += (await file.write(ZEROS, 0, Math.min(ZEROS.length, size - at), at)).bytesWritten
       }
-      await file.write(encodeHeader({ number, tag }), 0, HEADER_BYTES, 0)
+      await file.write(encodeHeader({ number, tag, store: this.store }), 0, HEADER_BYTES, 0)
       await file.sync()
     } finally {
       await file.close()

@@ -29,11 +29,21 @@ export class SegmentLog {
   private readonly files: SegmentFiles
   /** Ascending by number; the last one is written to. */
   private readonly segments: Segment[]
+  /** Ready for what comes after the last one, or being made ready, by number. */
+  private readonly ready: Map<number, Promise<Segment>>
+  private retiring: Promise<void> = Promise.resolve()
 
-  private constructor(path: string, files: SegmentFiles, segments: Segment[], writer: LogWriter) {
+  private constructor(
+    path: string,
+    files: SegmentFiles,
+    segments: Segment[],
+    ready: Map<number, Promise<Segment>>,
+    writer: LogWriter,
+  ) {
     this.path = path
     this.files = files
     this.segments = segments
+    this.ready = ready
     this.writer = writer
   }
 
@@ -42,23 +52,28 @@ export class SegmentLog {
    * the store, for messages.
    */
   static async open(path: string, files: SegmentFiles, marks: LogMarks, ports: SegmentLogPorts): Promise<SegmentLog> {
-    const ready = new Map<number, Segment>()
+    const ready = new Map<number, Promise<Segment>>()
     const next = async (number: number): Promise<Segment> => {
       const known = ready.get(number)
       if (known !== undefined) return known
-      const segment = await files.prepare(number)
+      const preparing = files.prepare(number)
+      ready.set(number, preparing)
+      const segment = await preparing
       await ports.prepared(number)
       return segment
     }
     const found = await openSegments(path, files, marks)
     const lastUsed = found.findLastIndex((s) => !s.empty)
     const segments = found.slice(0, Math.max(lastUsed, 0) + 1)
-    for (const segment of found.slice(segments.length)) ready.set(segment.number, segment)
-    if (segments.length === 0) segments.push(await next(marks.prepared + 1))
-    const opened = (segment: Segment): void => void segments.push(segment)
+    for (const segment of found.slice(segments.length)) ready.set(segment.number, Promise.resolve(segment))
+    const opened = (segment: Segment): void => {
+      ready.delete(segment.number)
+      segments.push(segment)
+    }
+    if (segments.length === 0) opened(await next(marks.prepared + 1))
     const writer = new LogWriter(segments.at(-1)!, { next, opened, failed: ports.failed })
     writer.goOnAt(lastGeneration(marks.manifest))
-    return new SegmentLog(path, files, segments, writer)
+    return new SegmentLog(path, files, segments, ready, writer)
   }
 
   /** Exclusive end of what counts; null: nothing does. */
@@ -104,12 +119,15 @@ export class SegmentLog {
   }
 
   /** Gives back the segments in which nothing counts any more. */
-  async retireDead(m: Manifest): Promise<void> {
+  retireDead(m: Manifest): Promise<void> {
     const dead = this.segments.slice(0, -1).filter((s) => !isCounted(m, s))
-    for (const segment of dead) {
-      this.segments.splice(this.segments.indexOf(segment), 1)
-      await this.files.retire(segment)
-    }
+    // All at once: the next cut may come while these are given back, and must not find them.
+    for (const segment of dead) this.segments.splice(this.segments.indexOf(segment), 1)
+    const retired = this.retiring.then(async () => {
+      for (const segment of dead) await this.files.retire(segment)
+    })
+    this.retiring = retired.catch(() => undefined)
+    return retired
   }
 
   /** Segments that are kept. */
@@ -117,9 +135,13 @@ export class SegmentLog {
     return this.segments.length
   }
 
-  close(): void {
-    this.writer.stop()
+  /** Nothing is written afterwards, nothing is under way, and no file is open. */
+  async close(): Promise<void> {
+    await this.writer.stop()
+    await this.retiring
     for (const segment of this.segments) segment.close()
+    // What could not be made ready holds no file; why is told to whoever needed it.
+    for (const preparing of this.ready.values()) (await preparing.catch(() => undefined))?.close()
   }
 
   private *countedSegments(m: Manifest): Generator<Segment, void, void> {

@@ -1,5 +1,5 @@
 // One segment of the log as an open file: where its records lie, and reading them. It is written by log-writer.ts.
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import type { Index } from '@coppice/protocol'
 import { FRAME_BYTES, frameHeadAt, HEADER_BYTES, type FrameHead } from './segment-format.js'
 
@@ -8,6 +8,7 @@ const MARK_EVERY_BYTES = 64 * 1024
 /** Bytes read at once by whoever walks over records. */
 const WINDOW_BYTES = 512 * 1024
 const NO_BYTES = new Uint8Array(0)
+const ZEROS = new Uint8Array(WINDOW_BYTES)
 
 /** Durable when the call returns; where the platform has no such flag, the writer flushes by itself. */
 export const O_DSYNC = (constants as { O_DSYNC?: number }).O_DSYNC ?? 0
@@ -33,8 +34,8 @@ export class Segment {
   end: Index = 0
   /** Where the next frame goes. */
   at = HEADER_BYTES
-  /** Behind `at` lies something that a torn write left: nothing may be written here any more. */
-  torn = false
+  /** Where that ends which a torn write left behind `at`; 0: there is nothing. */
+  tornTo = 0
   /** Places of some records: index, offset, index, offset … */
   private readonly marks: number[] = []
 
@@ -100,14 +101,23 @@ export class Segment {
   }
 
   /** The frame heads of this segment that lie at or behind `at`, wherever they are. */
-  *headsBehind(at: number): Generator<FrameHead, void, void> {
+  *headsBehind(at: number): Generator<FrameHead & { readonly end: number }, void, void> {
     const bytes = this.read(at, this.capacity - at)
     const tag = Buffer.from([this.tag & 0xff, (this.tag >>> 8) & 0xff, (this.tag >>> 16) & 0xff, this.tag >>> 24])
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     for (let i = buffer.indexOf(tag); i >= 0; i = buffer.indexOf(tag, i + 1)) {
       const head = frameHeadAt(bytes, i, this.tag)
-      if (head !== undefined) yield head
+      if (head !== undefined) yield { ...head, end: at + i + FRAME_BYTES }
     }
+  }
+
+  /** Wipes out, durably, what a torn write left: nothing of it may ever be taken for a record, whatever is written here later. */
+  cutTorn(): void {
+    for (let at = this.at; at < this.tornTo; at += ZEROS.length) {
+      writeSync(this.fd, ZEROS, 0, Math.min(ZEROS.length, this.tornTo - at), at)
+    }
+    if (this.tornTo > 0 && O_DSYNC === 0) fdatasyncSync(this.fd)
+    this.tornTo = 0
   }
 
   /** The bytes there are at `at`, at most `length`. */
