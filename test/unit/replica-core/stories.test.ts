@@ -615,7 +615,7 @@ describe('snapshots', () => {
   })
 
   it('snapshot_that_holds_uncommitted_entries_is_discarded_when_sealed', () => {
-    const s = startCluster({ snapshotEveryBytes: 100 })
+    const s = startCluster({ snapshotEveryBytes: 40 })
     s.c.cut.add('c>a')
     for (let i = 0; i < 20; i++) {
       s.clerk.add([1])
