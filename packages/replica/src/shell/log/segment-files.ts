@@ -1,7 +1,7 @@
 // The files of the log: finds them, prepares the next one ahead of its use, takes dead ones into use again. Preparing is slow (the file is
 // written full of zeros and made durable), so it happens while the segment before is being filled.
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { open, rename, stat } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { randomSeed } from '@coppice/runtime'
@@ -13,8 +13,8 @@ const MiB = 1024 * 1024
 /** A segment's file; the first ones are smaller, so that a small store is a small directory. */
 const SEGMENT_BYTES = 16 * MiB
 const FIRST_SEGMENT_BYTES = MiB
-/** Dead files kept to be used again; the rest is removed. */
-const MAX_IDLE_FILES = 4
+/** Dead files kept to be used again, as many as a snapshot usually sets free; the rest is removed. */
+const MAX_IDLE_FILES = 8
 const ZEROS = new Uint8Array(MiB)
 const NAME = /^(\d{8})\.log$/
 const IDLE = /\.idle$/
@@ -72,7 +72,7 @@ export class SegmentFiles {
     const size = sizeOf(number)
     const again = this.idle.pop()
     if (again !== undefined && (await stat(again)).size >= size) await rename(again, path)
-    else if (again !== undefined) rmSync(again)
+    else if (again !== undefined) await rm(again)
     // Not zero, which is everywhere in a fresh file.
     const tag = (randomSeed() | 1) >>> 0
     const file = await open(path, existsSync(path) ? 'r+' : 'w+')
@@ -93,7 +93,8 @@ export class SegmentFiles {
   /** Nothing in this segment counts any more, durably. Its number is never used again. */
   async retire(segment: Segment): Promise<void> {
     segment.close()
-    if (this.idle.length >= MAX_IDLE_FILES || segment.capacity > SEGMENT_BYTES) return rmSync(segment.path)
+    // Removing a file of this size takes milliseconds, which are not the event loop's.
+    if (this.idle.length >= MAX_IDLE_FILES || segment.capacity > SEGMENT_BYTES) return rm(segment.path)
     const idle = join(this.dir, `${++this.idleNumber}.idle`)
     await rename(segment.path, idle)
     this.idle.push(idle)
