@@ -1,11 +1,11 @@
 // The runs of a comparison, sides in turn (A B C, A B C, …), so that whatever the machine does besides meets all alike; and what they say.
-import { cpuMicrosPerOp, latencyMs } from '@coppice/cli/bench'
+import { cpuMicrosPerOp, latencyMs, MIX_NAMES } from '@coppice/cli/bench'
 import type { BenchResult, LatencyMs, MixName } from '@coppice/cli/bench'
 import { measure } from './side.js'
 import type { Side } from './side.js'
 import { median, pairRatios, spreadOf } from './stats.js'
 import type { Spread } from './stats.js'
-import { note } from './tool.js'
+import { namesOf, note, numberOf, numbersOf } from './tool.js'
 
 export interface Run {
   readonly system: string
@@ -51,6 +51,20 @@ export interface Rounds {
   readonly seconds: number
   readonly keys: number
   readonly valueBytes: number
+}
+
+/** From the command line. Throws a UsageError that names what is wrong. */
+export function roundsOf(
+  given: Readonly<Record<'mix' | 'callers' | 'runs' | 'seconds' | 'keys' | 'value', string>>,
+): Rounds {
+  return {
+    mixes: namesOf('mix', given.mix, MIX_NAMES),
+    callers: numbersOf('callers', given.callers),
+    runs: numberOf('runs', given.runs),
+    seconds: numberOf('seconds', given.seconds),
+    keys: numberOf('keys', given.keys),
+    valueBytes: numberOf('value', given.value),
+  }
 }
 
 export async function runRounds(sides: readonly Side[], options: Rounds): Promise<Run[]> {

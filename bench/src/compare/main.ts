@@ -1,10 +1,9 @@
 // npm run bench:compare BASE: is this checkout faster or slower than another commit? Each side has its own servers and its own SDK.
 import { join } from 'node:path'
-import { MIX_NAMES } from '@coppice/cli/bench'
 import { startCoppice } from '../base/coppice.js'
-import { runRounds } from '../base/rounds.js'
+import { roundsOf, runRounds } from '../base/rounds.js'
 import { fill } from '../base/side.js'
-import { namesOf, note, numberOf, numbersOf, optionsOf, runTool, tempDir, UsageError } from '../base/tool.js'
+import { note, numberOf, optionsOf, runTool, tempDir, UsageError } from '../base/tool.js'
 import { checkOut, commitOf } from './checkout.js'
 import { BASE, comparisonOf, NOW, tableOf } from './report.js'
 
@@ -37,14 +36,7 @@ await runTool(async (atEnd) => {
   )
   const least = Number(given.least)
   if (!(least >= 0)) throw new UsageError(`--least: "${given.least}" is no ratio`)
-  const options = {
-    mixes: namesOf('mix', given.mix, MIX_NAMES),
-    callers: numbersOf('callers', given.callers),
-    runs: numberOf('runs', given.runs),
-    seconds: numberOf('seconds', given.seconds),
-    keys: numberOf('keys', given.keys),
-    valueBytes: numberOf('value', given.value),
-  }
+  const options = roundsOf(given)
   const replicas = numberOf('replicas', given.replicas)
   const commit = commitOf(given.base)
   const dir = tempDir(atEnd, given.dir === '' ? undefined : given.dir)

@@ -1,13 +1,12 @@
 // npm run bench:peers: Coppice beside Redis and etcd on this machine, under the same generator.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { MIX_NAMES } from '@coppice/cli/bench'
 import { fill } from '../base/side.js'
-import { namesOf, note, numberOf, numbersOf, optionsOf, runTool, tempDir } from '../base/tool.js'
+import { namesOf, note, numbersOf, optionsOf, runTool, tempDir } from '../base/tool.js'
 import { installClients } from './clients.js'
 import { measureFloor } from './floor.js'
 import { chartOf, reportOf, tableOf } from './report.js'
-import { runRounds } from '../base/rounds.js'
+import { roundsOf, runRounds } from '../base/rounds.js'
 import { startSystems, SYSTEMS } from './systems.js'
 
 const HELP = `Compares Coppice with Redis (one server, appendonly, appendfsync always) and etcd (three members), each started fresh with data on disk.
@@ -48,14 +47,7 @@ await runTool(async (atEnd) => {
   })
   const systems = namesOf('systems', given.systems, SYSTEMS)
   const replicas = numbersOf('replicas', given.replicas)
-  const options = {
-    mixes: namesOf('mix', given.mix, MIX_NAMES),
-    callers: numbersOf('callers', given.callers),
-    runs: numberOf('runs', given.runs),
-    seconds: numberOf('seconds', given.seconds),
-    keys: numberOf('keys', given.keys),
-    valueBytes: numberOf('value', given.value),
-  }
+  const options = roundsOf(given)
   const dir = tempDir(atEnd, given.dir === '' ? undefined : given.dir)
   if (systems.some((system) => system !== 'coppice')) installClients()
   note('starting …')

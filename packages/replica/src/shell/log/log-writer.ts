@@ -48,10 +48,6 @@ export class LogWriter {
     this.ports = ports
   }
 
-  get idle(): boolean {
-    return !this.busy && this.head === this.queue.length
-  }
-
   /** Queues one record; `durable` is called when it, and everything queued before it, is on the disk. */
   append(firstIndex: Index, entries: number, bytes: Uint8Array, marks: number, durable?: () => void): void {
     if (this.stopped) return

@@ -4,19 +4,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DecodeError, openRecord, type Index, type RecordHeader } from '@coppice/protocol'
 import { nodeBytes } from '@coppice/runtime'
 import { lastGeneration, limitOf, type Manifest } from '../manifest.js'
-import { damaged } from '../store-marks.js'
+import { damaged, type LogMark } from '../store-marks.js'
 import type { SegmentFiles } from './segment-files.js'
 import type { Segment } from './segment.js'
 
 /** What the marks in lmdb say of the log. */
-export interface LogMarks {
+export interface LogMarks extends LogMark {
   readonly manifest: Manifest
-  /** It was written at least up to here; null: it had no record. */
-  readonly end: Index | null
-  /** Number of the last mixed effect whose marks are durable. */
-  readonly mixed: number
-  /** Segments up to this number were made ready. */
-  readonly prepared: number
 }
 
 /** Every segment that may count, ascending, its records checked. Throws a StartupError that names what is damaged. */

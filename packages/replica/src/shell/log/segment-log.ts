@@ -130,11 +130,6 @@ export class SegmentLog {
     return retired
   }
 
-  /** Segments that are kept. */
-  get count(): number {
-    return this.segments.length
-  }
-
   /** Nothing is written afterwards, nothing is under way, and no file is open. */
   async close(): Promise<void> {
     await this.writer.stop()
