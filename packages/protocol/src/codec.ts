@@ -45,6 +45,23 @@ const KIND_PONG = 36
 const KIND_LOG_CHUNK = 48
 const KIND_SNAPSHOT_CHUNK = 49
 
+/**
+ * Whether whoever gets this message works on its bytes before it returns, or copies them. All others, and values that an app keeps, may be
+ * views of the received bytes for as long as they like.
+ */
+export function isUsedAtOnce(bytes: Uint8Array): boolean {
+  switch (bytes[0]) {
+    case RUN_REQUESTS:
+    case KIND_READS:
+    case KIND_APPEND:
+    case KIND_APPEND_ACK:
+    case KIND_COMMIT:
+      return true
+    default:
+      return false
+  }
+}
+
 const REASONS: readonly RefusalReason[] = [
   'moved',
   'outOfOrder',

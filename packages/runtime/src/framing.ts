@@ -6,7 +6,7 @@
 //   first               u32 stream · u32 total bytes of the message · bytes
 //   middle, last        u32 stream · bytes
 import { DecodeError, EMPTY_BYTES, FRAGMENT_BYTES, MAX_MESSAGE_BYTES, readU32, writeU32 } from '@coppice/protocol'
-import { plain } from './node-bytes.js'
+import { uninitialized } from './node-bytes.js'
 
 export const FRAME_HELLO = 0xf0
 export const FRAME_REFUSED = 0xf1
@@ -64,11 +64,6 @@ export class Fragmenter {
     this.at = end
     return frame
   }
-}
-
-/** Bytes that are not zeroed, because every one of them is overwritten before anybody sees it. */
-function uninitialized(length: number): Uint8Array {
-  return plain(Buffer.allocUnsafeSlow(length))
 }
 
 interface Assembling {

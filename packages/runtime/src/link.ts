@@ -5,12 +5,14 @@ import {
   DecodeError,
   decodeMessage,
   encodeMessage,
+  isUsedAtOnce,
   MAX_SEND_QUEUE_BYTES,
   type ClusterId,
   type LinkKind,
   type Message,
 } from '@coppice/protocol'
 import type { WebSocket } from 'ws'
+import type { FrameReader } from './frame-reader.js'
 import {
   FIRST_TRANSPORT_KIND,
   FRAME_FIRST,
@@ -32,8 +34,9 @@ import {
   type Hello,
   type Refusal,
 } from './hello.js'
-import { nodeText, plain } from './node-bytes.js'
+import { joined, nodeText, plain } from './node-bytes.js'
 import { SendQueue } from './send-queue.js'
+import { takeReads } from './socket-reads.js'
 import {
   CLOSE_GOING_AWAY,
   CLOSE_MALFORMED,
@@ -69,6 +72,7 @@ export class Link {
   private readonly reassembly = new Reassembly()
   private readonly pendingLimit: number
   private queue: SendQueue | undefined
+  private reader: FrameReader | undefined
   private kind: LinkKind | undefined
   private state: 'hello' | 'open' | 'draining' | 'closed' = 'hello'
   private pending: Uint8Array[] = []
@@ -89,13 +93,21 @@ export class Link {
     this.owner = owner
     this.pendingLimit = pendingLimit
     this.dialed = socket === undefined
-    if (socket !== undefined) this.queue = this.queueOn(socket)
+    if (socket !== undefined) this.begin(socket)
     else {
-      ws.once('upgrade', (response) => (this.queue = this.queueOn(response.socket)))
-      ws.once('open', () => this.state === 'hello' && this.queue?.frame(encodeHello(owner.hello())))
+      let upgraded: Socket
+      ws.once('upgrade', (response) => (upgraded = response.socket))
+      ws.once('open', () => {
+        if (this.state !== 'hello') return
+        this.begin(upgraded)
+        this.queue!.frame(encodeHello(owner.hello()))
+      })
     }
-    ws.on('message', (data, isBinary) => this.onFrame(data as Buffer, isBinary))
-    ws.on('error', (error) => (this.failure ||= error.message || String((error as NodeJS.ErrnoException).code)))
+    ws.on('message', (data, isBinary) => this.onFrame(plain(data as Buffer), isBinary))
+    ws.on('error', (error) => {
+      this.reader?.end()
+      this.failure ||= error.message || String((error as NodeJS.ErrnoException).code)
+    })
     ws.on('close', (code, reason) => this.onSocketClose(code, reason))
     joinHeartbeat(this)
   }
@@ -159,18 +171,23 @@ export class Link {
     }
   }
 
-  private queueOn(socket: Socket): SendQueue {
-    return new SendQueue(this.ws, socket, () => this.close('does not take what is sent to it', CLOSE_TOO_SLOW))
+  private begin(socket: Socket): void {
+    this.queue = new SendQueue(this.ws, socket, () => this.close('does not take what is sent to it', CLOSE_TOO_SLOW))
+    this.reader = takeReads(socket, !this.dialed, this.onBinaryFrame)
   }
 
-  private onFrame(data: Buffer, isBinary: boolean): void {
+  private readonly onBinaryFrame = (frame: Uint8Array): void => {
+    this.onFrame(isUsedAtOnce(frame) ? frame : frame.slice(), true)
+  }
+
+  private onFrame(frame: Uint8Array, isBinary: boolean): void {
     if (this.state === 'closed') return
     this.heard = true
-    this.receivedBytes += data.length
+    this.receivedBytes += frame.length
     if (!isBinary) return this.close('text frame; only binary frames are spoken here', CLOSE_NOT_BINARY)
     let message: Message | undefined
     try {
-      message = this.messageOf(plain(data))
+      message = this.messageOf(frame)
     } catch (error) {
       // Only what the other end sent wrong is its fault; a defect of ours must stop the process.
       if (!(error instanceof DecodeError)) throw error
@@ -248,13 +265,6 @@ export class Link {
     const cut = setTimeout(() => this.ws.terminate(), CLOSE_PATIENCE_MS).unref()
     this.ws.once('close', () => clearTimeout(cut))
   }
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(a.length + b.length)
-  bytes.set(a)
-  bytes.set(b, a.length)
-  return bytes
 }
 
 const NOTHING_TO_SAY: Refusal = { code: 'BAD_HELLO', reason: 'two clients have nothing to say to each other' }

@@ -41,3 +41,16 @@ export const nodeText: TextPort = {
 export function plain(buffer: Uint8Array): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
 }
+
+/** Bytes that are not zeroed: for those who overwrite every one of them before anybody sees it. */
+export function uninitialized(length: number): Uint8Array {
+  return plain(Buffer.allocUnsafeSlow(length))
+}
+
+/** Both, one behind the other, in bytes of their own. */
+export function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const bytes = uninitialized(a.length + b.length)
+  bytes.set(a)
+  bytes.set(b, a.length)
+  return bytes
+}

@@ -14,7 +14,7 @@ export class HeldClients {
 
   hold(input: ClientInput): void {
     if (input.kind === 'clientGone') this.held = this.held.filter((h) => h.connection !== input.connection)
-    else if (this.held.length < MAX_HELD) this.held.push(input)
+    else if (this.held.length < MAX_HELD) this.held.push({ ...input, message: ofItsOwn(input.message) })
   }
 
   release(give: (input: ClientInput) => void): void {
@@ -22,4 +22,11 @@ export class HeldClients {
     this.held = []
     for (const input of held) give(input)
   }
+}
+
+/** Operations and reads are views of received bytes, which are overwritten by what comes next. */
+function ofItsOwn(message: ClientToReplica): ClientToReplica {
+  if (message.kind !== 'requests' && message.kind !== 'reads') return message
+  const { buffer, start, end } = message.ops
+  return { ...message, ops: { buffer: buffer.slice(start, end), start: 0, end: end - start } }
 }

@@ -1,0 +1,122 @@
+// The receiving side of a WebSocket, once ws has shaken hands: whole binary frames are handed on as they lie in the bytes of one read,
+// without a stream, an event or an object for each. Whatever is not such a frame, and whatever is wrong (control and text frames,
+// fragments, masks that mask, sizes above the limit), goes on to ws as it came: ws knows the rules, closes and says why.
+import { MAX_FRAME_BYTES } from '@coppice/protocol'
+import { joined, uninitialized } from './node-bytes.js'
+
+const BINARY_WHOLE = 0x82
+const MASKED = 0x80
+const LENGTH_16 = 126
+const LENGTH_64 = 127
+const MASK_BYTES = 4
+
+export class FrameReader {
+  private readonly masked: boolean
+  private readonly onFrame: (frame: Uint8Array) => void
+  private readonly toWs: (bytes: Uint8Array) => void
+  /** A frame whose bytes have not all come: its own bytes, and how many of them are here. */
+  private whole: Uint8Array | undefined
+  private have = 0
+  /** The beginning of a head that was cut by the end of a read. */
+  private head: Uint8Array | undefined
+  /** Bytes of the frame at hand that still go to ws. */
+  private passing = 0
+  private ended = false
+
+  /**
+   * `masked`: whether the other end must mask (it is the one that dialed). `onFrame` gets the payload of each frame, valid for the call
+   * only; `toWs` gets bytes that may be kept.
+   */
+  constructor(masked: boolean, onFrame: (frame: Uint8Array) => void, toWs: (bytes: Uint8Array) => void) {
+    this.masked = masked
+    this.onFrame = onFrame
+    this.toWs = toWs
+  }
+
+  /** Nothing that comes is read any more. */
+  end(): void {
+    this.ended = true
+    this.whole = this.head = undefined
+  }
+
+  /** Takes the bytes of one read; they may be overwritten afterwards. */
+  push(read: Uint8Array): void {
+    let bytes = read
+    let at = 0
+    if (this.head !== undefined) {
+      bytes = joined(this.head, read)
+      this.head = undefined
+    }
+    const end = bytes.length
+    while (at < end && !this.ended) {
+      if (this.whole !== undefined) at = this.fill(this.whole, bytes, at)
+      else if (this.passing > 0) at = this.pass(bytes, at, this.passing)
+      else {
+        const next = this.frameAt(bytes, at)
+        if (next === at) {
+          this.head = bytes.slice(at)
+          return
+        }
+        at = next
+      }
+    }
+  }
+
+  /** Reads the frame that begins at `at`; answers where to go on, `at` itself when its head is not all here. */
+  private frameAt(bytes: Uint8Array, at: number): number {
+    const left = bytes.length - at
+    if (left < 2) return at
+    const second = bytes[at + 1]!
+    const short = second & ~MASKED
+    let headBytes = 2
+    let length = short
+    if (short === LENGTH_16) {
+      headBytes = 4
+      if (left < headBytes) return at
+      length = bytes[at + 2]! * 256 + bytes[at + 3]!
+    } else if (short === LENGTH_64) {
+      headBytes = 10
+      if (left < headBytes) return at
+      length = 0
+      for (let i = at + 2; i < at + 10; i++) length = length * 256 + bytes[i]!
+    }
+    const isMasked = second !== short
+    if (isMasked) {
+      if (left < headBytes + MASK_BYTES) return at
+      const mask = at + headBytes
+      headBytes += MASK_BYTES
+      // A mask of zeros changes nothing.
+      const isZero = bytes[mask] === 0 && bytes[mask + 1] === 0 && bytes[mask + 2] === 0 && bytes[mask + 3] === 0
+      if (!isZero) return this.pass(bytes, at, headBytes + length)
+    }
+    if (bytes[at] !== BINARY_WHOLE || isMasked !== this.masked || length > MAX_FRAME_BYTES) {
+      return this.pass(bytes, at, headBytes + length)
+    }
+    const start = at + headBytes
+    if (length <= bytes.length - start) {
+      this.onFrame(bytes.subarray(start, start + length))
+      return start + length
+    }
+    this.whole = uninitialized(length)
+    this.have = 0
+    return start
+  }
+
+  private fill(whole: Uint8Array, bytes: Uint8Array, at: number): number {
+    const n = Math.min(whole.length - this.have, bytes.length - at)
+    whole.set(n === bytes.length ? bytes : bytes.subarray(at, at + n), this.have)
+    this.have += n
+    if (this.have === whole.length) {
+      this.whole = undefined
+      this.onFrame(whole)
+    }
+    return at + n
+  }
+
+  private pass(bytes: Uint8Array, at: number, frameBytes: number): number {
+    const n = Math.min(frameBytes, bytes.length - at)
+    this.passing = frameBytes - n
+    this.toWs(bytes.slice(at, at + n))
+    return at + n
+  }
+}
