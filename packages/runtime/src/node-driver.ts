@@ -1,11 +1,14 @@
 // Drives one core: gives it inputs one at a time, executes its effects before the next step, wakes it, closes its batches at the
 // end of a turn, and stops at the first broken invariant. It knows nothing of the protocol.
 import type { Clock, CommonEffect, ConnectionId, Core, EventName, Millis, NodeId } from '@coppice/protocol'
+import { afterSending } from './turn.js'
 
 /** A core as the driver sees it; what only some cores have is optional. */
 export interface DrivenCore<I, E> extends Core<I, E> {
   /** There is a batch to close: give `flush` at the end of this turn. */
   readonly wantsFlush?: boolean
+  /** There is work that nobody waits for: give `apply` once what the turn made has left. */
+  readonly wantsApply?: boolean
   /** There is a capture to continue: give `capture` when there is time. */
   readonly wantsCapture?: boolean
 }
@@ -54,6 +57,7 @@ const CAPTURE_AT_LEAST_MS = 10
 
 const TICK = { kind: 'tick' } as const
 const FLUSH = { kind: 'flush' } as const
+const APPLY = { kind: 'apply' } as const
 const CAPTURE = { kind: 'capture' } as const
 
 export class NodeDriver<I, E> {
@@ -69,6 +73,7 @@ export class NodeDriver<I, E> {
   private cancelHealth: (() => void) | undefined
   private healthAt: Millis
   private turnEndSet = false
+  private applySet = false
   private inputsThisTurn = 0
   private capturedAt: Millis = -Infinity
   /** Completions of writes begun by a replaced core are not the new one's. */
@@ -177,6 +182,19 @@ export class NodeDriver<I, E> {
       this.turnEndSet = true
       this.clock.endOfTurn(this.onTurnEnd)
     }
+    if (!this.applySet && core.wantsApply === true) {
+      this.applySet = true
+      afterSending(this.onSent)
+    }
+  }
+
+  private readonly onSent = (): void => {
+    this.applySet = false
+    const { core } = this
+    if (core === undefined || this.stopped) return
+    // A write that ended in this turn lets something leave: that goes first.
+    if (core.wantsFlush !== true && core.wantsApply === true) this.run(APPLY as I)
+    else this.afterStep()
   }
 
   private readonly onTurnEnd = (): void => {

@@ -137,7 +137,7 @@ export class Backup {
         })
         return
       }
-      s.applier.record(header, bytes)
+      s.due.record(header, bytes)
       const end = header.firstIndex + header.entries
       s.log.appended(header.firstIndex, end, bytes.length, header.elapsedMs)
       const write = { kind: 'record', firstIndex: header.firstIndex, entries: header.entries, bytes } as const

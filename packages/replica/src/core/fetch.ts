@@ -287,7 +287,7 @@ export class Fetch {
     const s = this.#s
     const { index, chunks, totalBytes } = first
     const lineage = lineageBelow(first.lineage, index)
-    const header = { snapshotId: ownId, index, lineage, chunks, totalBytes, digest: s.machine.digest }
+    const header = { snapshotId: ownId, index, lineage, chunks, totalBytes, digest: s.rules.digest }
     this.#incoming = undefined
     this.stop()
     s.meta = { ...s.meta, lineage }

@@ -55,8 +55,8 @@ export class Install {
     if (m.epoch < epoch) return this.#answer(from, m, `own epoch is ${epoch}`)
     if (m.epoch < sealedFor) return this.#answer(from, m, `sealed for ${sealedFor}`)
     // D1: another machine gives other answers to the same operations.
-    if (m.digest !== s.machine.digest)
-      return this.#answer(from, m, `state machine digest is ${s.machine.digest}, not ${m.digest}`)
+    if (m.digest !== s.rules.digest)
+      return this.#answer(from, m, `state machine digest is ${s.rules.digest}, not ${m.digest}`)
     const same = this.#attempt?.message.epoch === m.epoch && this.#attempt.message.checkpointId === m.checkpointId
     if (!same) this.#begin(m)
     // It is about to rebuild its state, and says so: until then it cannot say anything.

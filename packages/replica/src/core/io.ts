@@ -91,6 +91,8 @@ export type ReplicaInput =
       readonly chunk: number
       readonly bytes: Uint8Array | undefined
     }
+  /** What the turn made has left: apply what is due. Given when `wantsApply`. */
+  | { readonly kind: 'apply' }
   /** The driver has idle time: continue a running capture by one piece. Given when `wantsCapture`, at most one a turn. */
   | { readonly kind: 'capture' }
   /**

@@ -17,12 +17,18 @@ import type { BytesPort, ClerkId, Epoch, Index, Millis, RequestId } from '@coppi
 /** Room kept between records; it grows to the size of ordinary ones. */
 const BUFFER_BYTES = 64 * 1024
 
+/** The bytes of one record for those who come back to them: in the buffer of the open record until it is closed. */
+export interface RecordContents {
+  closed: Uint8Array | undefined
+}
+
 export class OpenRecord {
   entries = 0
   firstIndex: Index = 0
   /** The log's time for all its entries. */
   elapsedMs: Millis = 0
   openedAt: Millis = 0
+  contents: RecordContents = { closed: undefined }
   readonly #writer = new Writer(BUFFER_BYTES)
   readonly #bytes: BytesPort
 
@@ -35,12 +41,17 @@ export class OpenRecord {
     return this.#writer.length
   }
 
+  get buffer(): Uint8Array {
+    return this.#writer.buffer
+  }
+
   begin(firstIndex: Index, elapsedMs: Millis, now: Millis): void {
     this.firstIndex = firstIndex
     this.elapsedMs = elapsedMs
     this.openedAt = now
   }
 
+  /** Adds a run; answers where its operations begin in the record. */
   requests(
     clerkId: ClerkId,
     first: RequestId,
@@ -49,7 +60,7 @@ export class OpenRecord {
     ops: Uint8Array,
     start: number,
     end: number,
-  ): void {
+  ): number {
     const w = this.#writer
     w.u8(RUN_REQUESTS)
     w.u53(clerkId)
@@ -57,8 +68,10 @@ export class OpenRecord {
     w.u53(firstIncomplete)
     w.u32(count)
     w.u32(end - start)
+    const opsStart = w.length
     w.rawRange(ops, start, end)
     this.entries += count
+    return opsStart
   }
 
   register(nonce: Uint8Array): void {
@@ -96,6 +109,8 @@ export class OpenRecord {
     const record = large ? this.#writer.giveAway(BUFFER_BYTES) : this.#writer.take()
     const { firstIndex, entries, elapsedMs } = this
     sealRecord(record, { epoch, firstIndex, entries, elapsedMs }, this.#bytes.crc32)
+    this.contents.closed = record
+    this.contents = { closed: undefined }
     this.entries = 0
     this.#writer.reset()
     this.#writer.grow(RECORD_HEADER_BYTES)

@@ -62,6 +62,7 @@ export class PendingReplies {
 
   /** Connections that wait for something, once each. */
   connections(): Set<ConnectionId> {
+    this.#s.due.settle()
     const all = new Set<ConnectionId>()
     for (let i = this.#head; i < this.#queue.length; i++) all.add(this.#queue[i]!.connection)
     for (const d of this.#duplicates) all.add(d.connection)
@@ -69,6 +70,7 @@ export class PendingReplies {
   }
 
   clientGone(connection: ConnectionId): void {
+    this.#s.due.settle()
     this.#queue = this.#queue.slice(this.#head).filter((p) => p.connection !== connection)
     this.#head = 0
     this.#duplicates = this.#duplicates.filter((d) => d.connection !== connection)

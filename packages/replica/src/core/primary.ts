@@ -100,7 +100,7 @@ export class Primary {
     const s = this.#s
     if (!this.#mayPropose())
       return s.reply(connection, movedMessage(s, 'requests', m.clerkId, m.firstRequestId, m.count))
-    const session = s.table.get(m.clerkId)
+    const session = s.tableFor(m.clerkId).get(m.clerkId)
     if (session === undefined) return this.#refuseUnknown(connection, 'requests', m.clerkId, m.firstRequestId, m.count)
     session.connection = connection
     const first = m.firstRequestId
@@ -232,7 +232,7 @@ export class Primary {
         const next = at + 4 + readU32(buffer, at)
         // An operation larger than a record makes a record of its own.
         if (next - runStart > room && id > runFirst) break
-        problem = s.machine.validateOperation(buffer, at + 4, next) // R5: what fails validation never enters the log
+        problem = s.rules.validateOperation(buffer, at + 4, next) // R5: what fails validation never enters the log
         if (problem !== undefined) break
         at = next
         id++
@@ -252,14 +252,18 @@ export class Primary {
     end: number,
   ): void {
     const s = this.#s
+    const open = this.#open
     const index = s.log.nextIndex
-    const { firstIncomplete } = m
-    const { buffer } = m.ops
-    const elapsedMs = this.#open.elapsedMs
-    const segment = s.applier.requests(session, index, elapsedMs, first, count, firstIncomplete, buffer, start)
-    this.#open.requests(m.clerkId, first, firstIncomplete, count, buffer, start, end)
+    const { clerkId, firstIncomplete } = m
+    const { elapsedMs, contents } = open
+    const opsStart = open.requests(clerkId, first, firstIncomplete, count, m.ops.buffer, start, end)
     s.log.nextIndex = index + count
-    if (segment !== undefined) this.#answerNew(connection, m.clerkId, segment, s.applier.fullReplies)
+    // The record leaves first.
+    s.due.run(clerkId, (applier) => {
+      const bytes = contents.closed ?? open.buffer
+      const segment = applier.requests(session, index, elapsedMs, first, count, firstIncomplete, bytes, opsStart)
+      if (segment !== undefined) this.#answerNew(connection, clerkId, segment, applier.fullReplies)
+    })
   }
 
   #answerNew(connection: ConnectionId, clerkId: ClerkId, segment: Segment, bytes: Uint8Array): void {
@@ -301,6 +305,7 @@ export class Primary {
     count: number,
   ): void {
     const s = this.#s
+    s.due.settle()
     const refusal = refusedMessage(s, of, clerkId, first, count, 'sessionExpired')
     const index = this.#lease.valid(s.now) ? s.log.nextIndex - 1 : this.barrier()!
     if (index < s.commitIndex) s.reply(connection, refusal)

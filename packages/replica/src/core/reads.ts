@@ -186,7 +186,7 @@ export class Reads {
       }
       const start = at + 4
       at = start + readU32(m.ops.buffer, at)
-      const problem = s.machine.validateQuery(m.ops.buffer, start, at)
+      const problem = s.rules.validateQuery(m.ops.buffer, start, at)
       if (problem !== undefined) {
         this.#refuseOne(connection, m, i, problem)
         continue

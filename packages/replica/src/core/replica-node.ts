@@ -77,6 +77,11 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     return this.#replication.wantsFlush || this.#backup.wantsFlush
   }
 
+  /** Entries wait to be applied: there is time once what this turn made has left. */
+  get wantsApply(): boolean {
+    return this.#s.due.any
+  }
+
   get wantsCapture(): boolean {
     return !this.#s.reloading && this.#snapshots.wantsCapture
   }
@@ -90,6 +95,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     // What the commit index allows leaves in the step that raised it.
     if (s.commitIndex > this.#released) {
       this.#released = s.commitIndex
+      s.due.settleRuns()
       this.#pending.release()
       this.#reads.release()
       this.#snapshots.maybeCommit()
@@ -121,6 +127,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#source.onLogRead(input)
       case 'snapshotRead':
         return this.#source.onSnapshotRead(input)
+      case 'apply':
+        return this.#s.due.settle()
       case 'capture':
         if (this.wantsCapture) this.#snapshots.capture()
         return

@@ -87,7 +87,7 @@ export class Reporter {
       commitIndex: s.commitIndex,
       base: s.log.base,
       ...(meta.cut === undefined ? {} : { cut: meta.cut }),
-      digest: s.machine.digest,
+      digest: s.rules.digest,
       nonce: asks ? this.#lease.ask() : '',
       freeDiskBytes: Math.floor(s.freeDiskBytes),
       ...(trouble === undefined ? {} : { trouble }),

@@ -83,7 +83,7 @@ export class Sealing {
     // A newer promise overtook this answer, or the epoch itself was entered.
     if (reason === '' && (s.meta.epoch >= epoch || sealedFor !== epoch)) return
     const { nextIndex, base } = s.log
-    const { commitIndex, machine } = s
+    const { commitIndex, rules } = s
     const own = {
       ownEpoch: s.meta.epoch,
       sealedFor,
@@ -93,6 +93,6 @@ export class Sealing {
       lineage: lineage.map(([e, i]): [number, number] => [e, i]),
       ...(cut === undefined ? {} : { cut }),
     }
-    s.send(to, { kind: 'sealReply', group, epoch, ok: reason === '', reason, ...own, digest: machine.digest })
+    s.send(to, { kind: 'sealReply', group, epoch, ok: reason === '', reason, ...own, digest: rules.digest })
   }
 }

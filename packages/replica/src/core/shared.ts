@@ -2,6 +2,7 @@
 import { DEFAULT_PARAMS, epochAt } from '@coppice/protocol'
 import type {
   BytesPort,
+  ClerkId,
   Configuration,
   ConnectionId,
   Epoch,
@@ -15,11 +16,12 @@ import type {
   Sender,
 } from '@coppice/protocol'
 import type { Applier } from './apply.js'
+import { DueEntries } from './due-entries.js'
 import { DiskQueue } from './disk-queue.js'
 import type { ClerkTable } from './exactly-once.js'
 import type { Log } from './log.js'
 import type { DiskWrite, ReplicaEffect, ReplicaMeta, ReplicaOptions } from './io.js'
-import type { StateMachine } from './state-machine.js'
+import type { MachineRules, StateMachine } from './state-machine.js'
 
 /** What recovery found on the disk and rebuilt from it. */
 export interface Recovered {
@@ -33,11 +35,12 @@ export interface Recovered {
 
 export class Shared {
   readonly options: ReplicaOptions
-  readonly machine: StateMachine
+  /** What of the state machine does not depend on its state. */
+  readonly rules: MachineRules
   readonly bytes: BytesPort
   readonly log: Log
-  readonly table: ClerkTable
-  readonly applier: Applier
+  /** Entries of the log that the state does not hold yet. */
+  readonly due: DueEntries
   readonly effects: ReplicaEffect[] = []
   readonly disk: DiskQueue
   readonly recovered: Recovered
@@ -63,21 +66,46 @@ export class Shared {
   shippingUntil: Millis = -Infinity
   /** Bytes free on the data directory's disk. */
   freeDiskBytes = Number.MAX_SAFE_INTEGER
+  readonly #machine: StateMachine
   #seed: number
 
   constructor(options: ReplicaOptions, machine: StateMachine, bytes: BytesPort, recovered: Recovered, now: Millis) {
     this.options = options
-    this.machine = machine
+    this.#machine = machine
+    this.rules = machine
     this.bytes = bytes
     this.recovered = recovered
     this.meta = recovered.meta
     this.log = recovered.log
-    this.table = recovered.table
-    this.applier = recovered.applier
+    this.due = new DueEntries(recovered.applier)
     this.disk = new DiskQueue(this.effects, this.log.nextIndex, this.meta)
     this.commitIndex = this.log.snapshotIndex
     this.now = now
     this.#seed = options.seed >>> 0
+  }
+
+  /** The machine's state after all entries of the log. */
+  get machine(): StateMachine {
+    this.due.settle()
+    return this.#machine
+  }
+
+  /** The exactly-once table after all entries of the log. */
+  get table(): ClerkTable {
+    this.due.settle()
+    return this.recovered.table
+  }
+
+  /** The table as far as this clerk is concerned: entries of others may be due. */
+  tableFor(clerkId: ClerkId): ClerkTable {
+    this.due.settleFor(clerkId)
+    return this.recovered.table
+  }
+
+  /** For entries that follow all of the log at once. */
+  get applier(): Applier {
+    this.due.settle()
+    return this.recovered.applier
   }
 
   /** An epoch above the own was promised: the log is frozen (PROTOCOL 2.3). */

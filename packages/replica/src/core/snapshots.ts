@@ -99,7 +99,7 @@ export class Snapshots {
     if (s.commitIndex < run.index) return // usable only once commitIndex ≥ n
     this.#running = undefined
     const { snapshotId, index, lineage, chunks, totalBytes } = run
-    const header = { snapshotId, index, lineage, chunks, totalBytes, digest: s.machine.digest }
+    const header = { snapshotId, index, lineage, chunks, totalBytes, digest: s.rules.digest }
     s.log.snapshotCommitted(index, run.bytesWritten)
     // A sealed log is pinned for those who must catch up (D6).
     const cut = s.sealed ? s.log.base : s.log.cutPoint(s.options.minLogBytesKept)

@@ -17,13 +17,17 @@ export interface StateLoader {
   finish(): void
 }
 
-export interface StateMachine {
+/** What of a machine does not depend on its state. */
+export interface MachineRules {
   /** Names the machine and the version of its semantics; members with different digests never share a log (D1). */
   readonly digest: string
   /** Why the operation in [start, end) may not enter the log, or undefined. Depends on the bytes only, never on the state. */
   validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined
   /** The same for a query. */
   validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined
+}
+
+export interface StateMachine extends MachineRules {
   /**
    * Applies the operation of entry `index` and writes its reply to `out`. Never throws on user data. The bytes are a view that
    * is overwritten later: what is kept must be copied.

@@ -35,6 +35,7 @@ type CommonEffects =
 interface DrivenCore extends Core<never, unknown> {
   readonly wantsFlush?: boolean
   readonly wantsCapture?: boolean
+  readonly wantsApply?: boolean
 }
 
 export abstract class Host implements LinkServer {
@@ -59,6 +60,7 @@ export abstract class Host implements LinkServer {
   #tickAt = Infinity
   #tickTimer = 0
   #turnEndSet = false
+  #applySet = false
 
   constructor(id: NodeId, clock: NodeClock, firstPeers: readonly NodeId[], around: Surroundings) {
     this.id = id
@@ -97,6 +99,7 @@ export abstract class Host implements LinkServer {
     this.#held = []
     this.#tickAt = Infinity
     this.#turnEndSet = false
+    this.#applySet = false
     this.lose()
     for (const link of [...this.connections.values()]) link.break('server died')
     this.connections.clear()
@@ -240,6 +243,17 @@ export abstract class Host implements LinkServer {
       this.#turnEndSet = true
       this.later(this.around.random.between(0.01, 0.15), () => this.#endTurn())
     }
+    if (!this.#applySet && core.wantsApply === true) {
+      this.#applySet = true
+      // Soon as a rule, but a slow process may hear of many other things before.
+      const { random } = this.around
+      this.later(random.chance(0.1) ? random.between(1, 20) : random.between(0.01, 0.3), () => this.#apply())
+    }
+  }
+
+  #apply(): void {
+    this.#applySet = false
+    if (this.core?.wantsApply === true) this.input({ kind: 'apply' })
   }
 
   #endTurn(): void {

@@ -4,17 +4,24 @@ import { Reader, readRecordHeader, readRun, readU32, RECORD_HEADER_BYTES } from 
 import type { BytesPort, Index } from '@coppice/protocol'
 import { check } from '../kernel/violation.js'
 
+interface Request {
+  readonly clerkId: number
+  readonly requestId: number
+  readonly operation: string
+}
+
 export class Ledger {
   readonly #bytes: BytesPort
   /** Operations that some machine applied at an index, in whatever log it had. */
   readonly #appliedAt = new Map<Index, string | string[]>()
+  /** Committed requests that no machine has applied so far. */
+  readonly #unapplied = new Map<Index, Request>()
   /** Index at which (clerkId, requestId) was executed. */
   readonly #executed = new Map<string, Index>()
   /** How often each operation was executed in the committed log. */
   readonly executions = new Map<string, number>()
   readonly #removedAt = new Map<number, Index>()
   executedCount = 0
-  repeated = 0
   skips = 0
   touches = 0
   barriers = 0
@@ -30,6 +37,15 @@ export class Ledger {
     else if (typeof known === 'string') {
       if (known !== operation) this.#appliedAt.set(index, [known, operation])
     } else if (!known.includes(operation)) known.push(operation)
+    const unapplied = this.#unapplied.get(index)
+    if (unapplied?.operation !== operation) return
+    this.#unapplied.delete(index)
+    this.#executedAt(index, unapplied)
+  }
+
+  /** Committed requests that no machine executed: their clerk had sent them before, or was gone. */
+  get repeated(): number {
+    return this.#unapplied.size
   }
 
   /** Clerks removed by the committed log. */
@@ -48,7 +64,8 @@ export class Ledger {
         let at = run.opsStart
         for (let i = 0; i < run.count; i++, index++) {
           const length = readU32(record, at)
-          this.#request(run.clerkId, run.firstRequestId + i, index, this.#bytes.latin1(record, at + 4, at + 4 + length))
+          const operation = this.#bytes.latin1(record, at + 4, at + 4 + length)
+          this.#committed(index, { clerkId: run.clerkId, requestId: run.firstRequestId + i, operation })
           at += 4 + length
         }
         continue
@@ -62,12 +79,16 @@ export class Ledger {
     }
   }
 
-  #request(clerkId: number, requestId: number, index: Index, operation: string): void {
+  /** Disks may be faster than the application of what they hold: then it is judged when it is applied. */
+  #committed(index: Index, request: Request): void {
+    const { operation } = request
     const applied = this.#appliedAt.get(index)
-    if (applied === undefined || (typeof applied === 'string' ? applied !== operation : !applied.includes(operation))) {
-      this.repeated++
-      return
-    }
+    const isApplied = applied === operation || (Array.isArray(applied) && applied.includes(operation))
+    if (isApplied) this.#executedAt(index, request)
+    else this.#unapplied.set(index, request)
+  }
+
+  #executedAt(index: Index, { clerkId, requestId, operation }: Request): void {
     const key = `${clerkId}/${requestId}`
     const before = this.#executed.get(key)
     check(before === undefined, 'I6', () => `request ${key} executed at ${before} and again at ${index}`)

@@ -224,10 +224,11 @@ export class Cluster {
     const core = server.core
     if (core === undefined) return
     const { incarnation } = server
-    if (core.wantsFlush || core.wantsCapture) {
+    if (core.wantsFlush || core.wantsCapture || core.wantsApply) {
       this.after(0, () => {
         if (server.incarnation !== incarnation) return
         if (core.wantsFlush) this.input(server.id, { kind: 'flush' })
+        if (server.core === core && core.wantsApply && this.random() < 0.7) this.input(server.id, { kind: 'apply' })
         if (server.core === core && core.wantsCapture && this.random() < 0.5) this.input(server.id, { kind: 'capture' })
       })
     }
