@@ -213,6 +213,20 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     seeds: 3,
   },
   {
+    // A backup acknowledges a record before its state holds it; who reads meanwhile must not notice.
+    name: 'reads before what is due',
+    rule: 'PROTOCOL 4 (b)',
+    edits: [
+      {
+        file: `${CORE}/shared.js`,
+        find: 'get machine() {\n        this.due.settle();',
+        replace: 'get machine() {',
+      },
+    ],
+    story: 'one-slow-disk-then-failover',
+    seeds: 3,
+  },
+  {
     // Whatever completes is taken for the newest write that was begun.
     name: 'disk completions reordered',
     rule: 'R2',
