@@ -96,6 +96,7 @@ describe('epochs', () => {
     const written: string[] = []
     const durable: (() => void)[] = []
     const shared = {
+      now: 0,
       running: true,
       reloading: false,
       sealed: false,

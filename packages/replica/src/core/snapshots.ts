@@ -1,9 +1,11 @@
 // Snapshots (PROTOCOL 5, 7): machine, exactly-once table and log time as of n = nextIndex, written piece by piece while entries go on
 // being applied; usable only once commitIndex ≥ n in the same epoch, so that no snapshot holds what may be discarded.
-import { CHUNK_BYTES, DecodeError, Reader, Writer } from '@coppice/protocol'
+import { DecodeError, Reader, Writer } from '@coppice/protocol'
 import type { Index, Lineage, Millis } from '@coppice/protocol'
+import { CapturePace } from './capture-pace.js'
 import type { TableCapture } from './exactly-once.js'
 import { lineageBelow } from './lineage/edit.js'
+import { PieceMemory, PIECE_BYTES } from './piece-memory.js'
 import type { Replication } from './replication.js'
 import type { Shared } from './shared.js'
 import type { StateCapture, StateLoader, StateMachine } from './state-machine.js'
@@ -12,8 +14,6 @@ import type { ClerkTable } from './exactly-once.js'
 /** Chunks handed to the disk and not durable yet, above which the capture waits. */
 const CHUNKS_IN_FLIGHT = 2
 
-/** Bytes captured in one go: making a piece holds up everything else, so it is less than what travels well. */
-const PIECE_BYTES = CHUNK_BYTES / 2
 /** Snapshots are due after so many times the bytes, more or less (half of it either way). */
 const STAGGER = 0.6
 
@@ -22,7 +22,7 @@ const PIECE_TABLE = 1
 const PIECE_MACHINE = 2
 
 /** However large the state is, a snapshot waits for no more than so many times the configured bytes of log. */
-const LONGEST_WAIT = 2
+const LONGEST_WAIT = 8
 /** While somebody is being shipped to, so many times. */
 const LONGEST_PIN = 8
 
@@ -34,6 +34,8 @@ interface Running {
   readonly bytesWritten: number
   readonly table: TableCapture
   readonly machine: StateCapture
+  readonly pace: CapturePace
+  readonly memory: PieceMemory
   stage: 'prelude' | 'table' | 'machine' | 'captured'
   chunks: number
   totalBytes: number
@@ -58,8 +60,25 @@ export class Snapshots {
 
   get wantsCapture(): boolean {
     const run = this.#running
-    if (run !== undefined) return run.stage !== 'captured' && run.inFlight < CHUNKS_IN_FLIGHT
+    if (run !== undefined) return this.#mayCapture(run) && this.#s.now >= this.#pieceDueAt(run)
     return this.#s.running && this.#s.log.bytesSinceSnapshot >= this.#dueBytes
+  }
+
+  /** When the next piece is due, unless the log grows faster. */
+  get wakeAt(): Millis {
+    const run = this.#running
+    if (run === undefined || this.#s.reloading || !this.#mayCapture(run)) return Infinity
+    const dueAt = this.#pieceDueAt(run)
+    // Once it is due the driver gives it at the end of a turn.
+    return dueAt > this.#s.now ? dueAt : Infinity
+  }
+
+  #mayCapture(run: Running): boolean {
+    return run.stage !== 'captured' && run.inFlight < CHUNKS_IN_FLIGHT
+  }
+
+  #pieceDueAt(run: Running): Millis {
+    return run.pace.dueAt(run.totalBytes, this.#s.log.bytesWritten - run.bytesWritten)
   }
 
   /** A large state is written again only after about as many bytes of log, within bounds that keep a recovery short. */
@@ -86,6 +105,7 @@ export class Snapshots {
     const chunk = { kind: 'snapshotChunk', snapshotId: run.snapshotId, chunk: run.chunks++, bytes: piece } as const
     this.#s.write([chunk], -1, () => {
       run.inFlight--
+      run.memory.giveBack(piece)
       if (this.#running === run) this.maybeCommit()
     })
   }
@@ -143,6 +163,7 @@ export class Snapshots {
 
   #begin(): void {
     const s = this.#s
+    const dueBytes = this.#dueBytes
     this.#drawStagger()
     this.#replication.close() // a snapshot ends where a record ends
     const index = s.log.nextIndex
@@ -155,6 +176,8 @@ export class Snapshots {
       bytesWritten: s.log.bytesWritten,
       table: s.table.capture(index),
       machine: s.machine.getState(),
+      pace: new CapturePace(s.now, Math.max(this.#newestBytes, dueBytes), dueBytes),
+      memory: new PieceMemory(),
       stage: 'prelude',
       chunks: 0,
       totalBytes: 0,
@@ -173,21 +196,14 @@ export class Snapshots {
     }
     if (run.stage === 'table') {
       const piece = run.table.next(PIECE_BYTES)
-      if (piece !== undefined) return tagged(PIECE_TABLE, piece)
+      if (piece !== undefined) return run.memory.tagged(PIECE_TABLE, piece)
       run.stage = 'machine'
     }
     const piece = run.machine.next(PIECE_BYTES)
-    if (piece !== undefined) return tagged(PIECE_MACHINE, piece)
+    if (piece !== undefined) return run.memory.tagged(PIECE_MACHINE, piece)
     run.machine.release()
     return undefined
   }
-}
-
-function tagged(kind: number, piece: Uint8Array): Uint8Array {
-  const chunk = new Uint8Array(1 + piece.length)
-  chunk[0] = kind
-  chunk.set(piece, 1)
-  return chunk
 }
 
 /** Takes the chunks of a snapshot in their order, at recovery. */
