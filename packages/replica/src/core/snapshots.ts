@@ -1,18 +1,23 @@
 // Snapshots (PROTOCOL 5, 7): machine, exactly-once table and log time as of n = nextIndex, written piece by piece while entries go on
 // being applied; usable only once commitIndex ≥ n in the same epoch, so that no snapshot holds what may be discarded.
-import { DecodeError, Reader, Writer } from '@coppice/protocol'
+import { CHUNK_BYTES, DecodeError, Reader, Writer } from '@coppice/protocol'
 import type { Index, Lineage, Millis } from '@coppice/protocol'
 import { CapturePace } from './capture-pace.js'
 import type { TableCapture } from './exactly-once.js'
 import { lineageBelow } from './lineage/edit.js'
-import { PieceMemory, PIECE_BYTES } from './piece-memory.js'
 import type { Replication } from './replication.js'
 import type { Shared } from './shared.js'
+import { SpareBytes } from './spare-bytes.js'
 import type { StateCapture, StateLoader, StateMachine } from './state-machine.js'
 import type { ClerkTable } from './exactly-once.js'
 
 /** Chunks handed to the disk and not durable yet, above which the capture waits. */
 const CHUNKS_IN_FLIGHT = 2
+
+/** Bytes captured in one go: making a piece holds up everything else, so it is less than what travels well. */
+const PIECE_BYTES = CHUNK_BYTES / 2
+/** A piece, its kind and the value that made it longer, when that is a small one. */
+const USUAL_PIECE_BYTES = PIECE_BYTES + 4_096
 
 /** Snapshots are due after so many times the bytes, more or less (half of it either way). */
 const STAGGER = 0.6
@@ -35,7 +40,7 @@ interface Running {
   readonly table: TableCapture
   readonly machine: StateCapture
   readonly pace: CapturePace
-  readonly memory: PieceMemory
+  readonly memory: SpareBytes
   stage: 'prelude' | 'table' | 'machine' | 'captured'
   chunks: number
   totalBytes: number
@@ -177,7 +182,7 @@ export class Snapshots {
       table: s.table.capture(index),
       machine: s.machine.getState(),
       pace: new CapturePace(s.now, Math.max(this.#newestBytes, dueBytes), dueBytes),
-      memory: new PieceMemory(),
+      memory: new SpareBytes(USUAL_PIECE_BYTES),
       stage: 'prelude',
       chunks: 0,
       totalBytes: 0,
@@ -196,14 +201,21 @@ export class Snapshots {
     }
     if (run.stage === 'table') {
       const piece = run.table.next(PIECE_BYTES)
-      if (piece !== undefined) return run.memory.tagged(PIECE_TABLE, piece)
+      if (piece !== undefined) return tagged(run, PIECE_TABLE, piece)
       run.stage = 'machine'
     }
     const piece = run.machine.next(PIECE_BYTES)
-    if (piece !== undefined) return run.memory.tagged(PIECE_MACHINE, piece)
+    if (piece !== undefined) return tagged(run, PIECE_MACHINE, piece)
     run.machine.release()
     return undefined
   }
+}
+
+function tagged(run: Running, kind: number, piece: Uint8Array): Uint8Array {
+  const chunk = run.memory.take(1 + piece.length)
+  chunk[0] = kind
+  chunk.set(piece, 1)
+  return chunk
 }
 
 /** Takes the chunks of a snapshot in their order, at recovery. */
