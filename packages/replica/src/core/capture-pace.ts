@@ -5,7 +5,7 @@ import type { Millis } from '@coppice/protocol'
 /** A snapshot is complete before the log has grown by this part of what made it due. */
 const PART_OF_INTERVAL = 2 / 3
 /** However little the log grows, so many bytes a millisecond. */
-const LEAST_BYTES_PER_MS = 4_194
+const LEAST_BYTES_PER_MS = 1_049
 
 export class CapturePace {
   readonly #begunAt: Millis

@@ -4,6 +4,7 @@ import { CHUNK_BYTES, DecodeError, Reader, Writer } from '@coppice/protocol'
 import type { Index, Lineage, Millis } from '@coppice/protocol'
 import { CapturePace } from './capture-pace.js'
 import type { TableCapture } from './exactly-once.js'
+import type { DiskWrite } from './io.js'
 import { lineageBelow } from './lineage/edit.js'
 import type { Replication } from './replication.js'
 import type { Shared } from './shared.js'
@@ -11,8 +12,8 @@ import { SpareBytes } from './spare-bytes.js'
 import type { StateCapture, StateLoader, StateMachine } from './state-machine.js'
 import type { ClerkTable } from './exactly-once.js'
 
-/** Chunks handed to the disk and not durable yet, above which the capture waits. */
-const CHUNKS_IN_FLIGHT = 2
+/** Chunks that go to the disk together: what one commit costs is shared by them. */
+const CHUNKS_PER_WRITE = 4
 
 /** Bytes captured in one go: making a piece holds up everything else, so it is less than what travels well. */
 const PIECE_BYTES = CHUNK_BYTES / 2
@@ -44,8 +45,13 @@ interface Running {
   stage: 'prelude' | 'table' | 'machine' | 'captured'
   chunks: number
   totalBytes: number
+  /** Chunks that wait for others to go to the disk with them. */
+  gathered: SnapshotChunk[]
+  /** Chunks on their way to the disk. */
   inFlight: number
 }
+
+type SnapshotChunk = Extract<DiskWrite, { kind: 'snapshotChunk' }>
 
 export class Snapshots {
   readonly #s: Shared
@@ -79,7 +85,7 @@ export class Snapshots {
   }
 
   #mayCapture(run: Running): boolean {
-    return run.stage !== 'captured' && run.inFlight < CHUNKS_IN_FLIGHT
+    return run.stage !== 'captured' && (run.inFlight === 0 || run.gathered.length < CHUNKS_PER_WRITE - 1)
   }
 
   #pieceDueAt(run: Running): Millis {
@@ -100,17 +106,25 @@ export class Snapshots {
     if (!this.wantsCapture) return
     if (this.#running === undefined) return this.#begin()
     const run = this.#running
-    const piece = this.#nextPiece(run)
-    if (piece === undefined) {
+    const bytes = this.#nextPiece(run)
+    if (bytes === undefined) {
       run.stage = 'captured'
+      this.#writeGathered(run)
       return this.maybeCommit()
     }
-    run.totalBytes += piece.length
-    run.inFlight++
-    const chunk = { kind: 'snapshotChunk', snapshotId: run.snapshotId, chunk: run.chunks++, bytes: piece } as const
-    this.#s.write([chunk], -1, () => {
-      run.inFlight--
-      run.memory.giveBack(piece)
+    run.totalBytes += bytes.length
+    run.gathered.push({ kind: 'snapshotChunk', snapshotId: run.snapshotId, chunk: run.chunks++, bytes })
+    if (run.gathered.length === CHUNKS_PER_WRITE) this.#writeGathered(run)
+  }
+
+  #writeGathered(run: Running): void {
+    const { gathered } = run
+    if (gathered.length === 0) return
+    run.gathered = []
+    run.inFlight += gathered.length
+    this.#s.write(gathered, -1, () => {
+      run.inFlight -= gathered.length
+      for (const { bytes } of gathered) run.memory.giveBack(bytes)
       if (this.#running === run) this.maybeCommit()
     })
   }
@@ -186,6 +200,7 @@ export class Snapshots {
       stage: 'prelude',
       chunks: 0,
       totalBytes: 0,
+      gathered: [],
       inFlight: 0,
     }
     s.event('snapshotBegun', { index })
