@@ -1,5 +1,6 @@
 // What server processes need in addition: the WebSocket server, the driver of a core, the store, the lock, logs and signals.
 export { afterSending } from './turn.js'
+export { tuneCollector } from './collector.js'
 export { lockDataDir, type DataDirLock } from './data-dir-lock.js'
 export { openLmdb, type Lmdb, type LmdbOptions, type LmdbTable } from './lmdb.js'
 export { createLogger, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js'

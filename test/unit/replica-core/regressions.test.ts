@@ -96,6 +96,7 @@ describe('epochs', () => {
     const written: string[] = []
     const durable: (() => void)[] = []
     const shared = {
+      now: 0,
       running: true,
       reloading: false,
       sealed: false,
@@ -122,7 +123,10 @@ describe('epochs', () => {
       },
     }
     const snapshots = new Snapshots(shared as unknown as Shared, { close: () => undefined } as unknown as Replication)
-    for (let i = 0; i < 4; i++) snapshots.capture()
+    for (let i = 0; i < 4; i++) {
+      shared.now = i
+      snapshots.capture()
+    }
     expect(written).toEqual(['snapshotChunk'])
     // Here the write that installs another server's snapshot is begun.
     shared.reloading = true

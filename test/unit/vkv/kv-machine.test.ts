@@ -223,6 +223,30 @@ test('capture_largeValueReplaced_oldOneIsGivenOut', () => {
   expect(loaded.hash()).toBe(hash)
 })
 
+test('capture_manyReplacedBeforeTheirTurn_allGivenOutOnceInShortPieces', () => {
+  const m = new DrivenMachine()
+  const key = (i: number) => bytes(`key-${String(i).padStart(5, '0')}`)
+  const fill = (text: string) => {
+    for (let i = 0; i < 2_000; i++) m.apply(encodePut(key(i), bytes(text.repeat(i === 7 ? 100_000 : 100))))
+  }
+  fill('w')
+  const hash = m.machine.hash()
+  const capture = m.machine.getState()
+  const pieces: Uint8Array[] = []
+  // In blocks that were emptied before, too.
+  for (let round = 0; round < 3; round++) {
+    fill('xyz'[round]!)
+    pieces.push(capture.next(30_000)!.slice())
+  }
+  for (let piece; (piece = capture.next(30_000)) !== undefined;) pieces.push(piece.slice())
+  expect(pieces.filter((p) => p.length > 60_000)).toHaveLength(1)
+  const loaded = new KvMachine(nodeBytes)
+  const loader = loaded.setState()
+  for (const piece of pieces) loader.add(piece)
+  loader.finish()
+  expect(loaded.hash()).toBe(hash)
+})
+
 test('hash_sameContentOtherOrder_equalAndSensitive', () => {
   const one = new DrivenMachine()
   const two = new DrivenMachine()

@@ -100,7 +100,8 @@ async function serve(
   if (!settings.dataGiven) throw new CliError(EXIT.usage, '--data is needed: the directory of this server alone')
   if (!LOG_LEVELS.includes(flags.logLevel))
     throw new CliError(EXIT.usage, `--log-level: ${flags.logLevel} is none of ${LOG_LEVELS.join(', ')}`)
-  const { createLogger, onShutdownSignals } = await import('@coppice/runtime/server')
+  const { createLogger, onShutdownSignals, tuneCollector } = await import('@coppice/runtime/server')
+  tuneCollector()
   const group = role === 'replica' ? { group: settings.group } : {}
   const logger = createLogger({ id: flags.id, role, level: flags.logLevel, ...group })
   const running = await start(settings, flags, logger).catch((error: unknown) => {

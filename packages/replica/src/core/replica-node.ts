@@ -70,7 +70,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
 
   get wakeAt(): Millis {
     const parts = Math.min(this.#reporter.wakeAt, this.#replication.wakeAt, this.#reads.wakeAt, this.#fetch.wakeAt)
-    return Math.min(parts, this.#upkeep.wakeAt)
+    return Math.min(parts, this.#upkeep.wakeAt, this.#snapshots.wakeAt)
   }
 
   get wantsFlush(): boolean {

@@ -2,18 +2,24 @@
 // being applied; usable only once commitIndex ≥ n in the same epoch, so that no snapshot holds what may be discarded.
 import { CHUNK_BYTES, DecodeError, Reader, Writer } from '@coppice/protocol'
 import type { Index, Lineage, Millis } from '@coppice/protocol'
+import { CapturePace } from './capture-pace.js'
 import type { TableCapture } from './exactly-once.js'
+import type { DiskWrite } from './io.js'
 import { lineageBelow } from './lineage/edit.js'
 import type { Replication } from './replication.js'
 import type { Shared } from './shared.js'
+import { SpareBytes } from './spare-bytes.js'
 import type { StateCapture, StateLoader, StateMachine } from './state-machine.js'
 import type { ClerkTable } from './exactly-once.js'
 
-/** Chunks handed to the disk and not durable yet, above which the capture waits. */
-const CHUNKS_IN_FLIGHT = 2
+/** Chunks that go to the disk together: what one commit costs is shared by them. */
+const CHUNKS_PER_WRITE = 4
 
 /** Bytes captured in one go: making a piece holds up everything else, so it is less than what travels well. */
 const PIECE_BYTES = CHUNK_BYTES / 2
+/** A piece, its kind and the value that made it longer, when that is a small one. */
+const USUAL_PIECE_BYTES = PIECE_BYTES + 4_096
+
 /** Snapshots are due after so many times the bytes, more or less (half of it either way). */
 const STAGGER = 0.6
 
@@ -22,7 +28,7 @@ const PIECE_TABLE = 1
 const PIECE_MACHINE = 2
 
 /** However large the state is, a snapshot waits for no more than so many times the configured bytes of log. */
-const LONGEST_WAIT = 2
+const LONGEST_WAIT = 8
 /** While somebody is being shipped to, so many times. */
 const LONGEST_PIN = 8
 
@@ -34,11 +40,18 @@ interface Running {
   readonly bytesWritten: number
   readonly table: TableCapture
   readonly machine: StateCapture
+  readonly pace: CapturePace
+  readonly memory: SpareBytes
   stage: 'prelude' | 'table' | 'machine' | 'captured'
   chunks: number
   totalBytes: number
+  /** Chunks that wait for others to go to the disk with them. */
+  gathered: SnapshotChunk[]
+  /** Chunks on their way to the disk. */
   inFlight: number
 }
+
+type SnapshotChunk = Extract<DiskWrite, { kind: 'snapshotChunk' }>
 
 export class Snapshots {
   readonly #s: Shared
@@ -58,8 +71,25 @@ export class Snapshots {
 
   get wantsCapture(): boolean {
     const run = this.#running
-    if (run !== undefined) return run.stage !== 'captured' && run.inFlight < CHUNKS_IN_FLIGHT
+    if (run !== undefined) return this.#mayCapture(run) && this.#s.now >= this.#pieceDueAt(run)
     return this.#s.running && this.#s.log.bytesSinceSnapshot >= this.#dueBytes
+  }
+
+  /** When the next piece is due, unless the log grows faster. */
+  get wakeAt(): Millis {
+    const run = this.#running
+    if (run === undefined || this.#s.reloading || !this.#mayCapture(run)) return Infinity
+    const dueAt = this.#pieceDueAt(run)
+    // Once it is due the driver gives it at the end of a turn.
+    return dueAt > this.#s.now ? dueAt : Infinity
+  }
+
+  #mayCapture(run: Running): boolean {
+    return run.stage !== 'captured' && (run.inFlight === 0 || run.gathered.length < CHUNKS_PER_WRITE - 1)
+  }
+
+  #pieceDueAt(run: Running): Millis {
+    return run.pace.dueAt(run.totalBytes, this.#s.log.bytesWritten - run.bytesWritten)
   }
 
   /** A large state is written again only after about as many bytes of log, within bounds that keep a recovery short. */
@@ -76,16 +106,25 @@ export class Snapshots {
     if (!this.wantsCapture) return
     if (this.#running === undefined) return this.#begin()
     const run = this.#running
-    const piece = this.#nextPiece(run)
-    if (piece === undefined) {
+    const bytes = this.#nextPiece(run)
+    if (bytes === undefined) {
       run.stage = 'captured'
+      this.#writeGathered(run)
       return this.maybeCommit()
     }
-    run.totalBytes += piece.length
-    run.inFlight++
-    const chunk = { kind: 'snapshotChunk', snapshotId: run.snapshotId, chunk: run.chunks++, bytes: piece } as const
-    this.#s.write([chunk], -1, () => {
-      run.inFlight--
+    run.totalBytes += bytes.length
+    run.gathered.push({ kind: 'snapshotChunk', snapshotId: run.snapshotId, chunk: run.chunks++, bytes })
+    if (run.gathered.length === CHUNKS_PER_WRITE) this.#writeGathered(run)
+  }
+
+  #writeGathered(run: Running): void {
+    const { gathered } = run
+    if (gathered.length === 0) return
+    run.gathered = []
+    run.inFlight += gathered.length
+    this.#s.write(gathered, -1, () => {
+      run.inFlight -= gathered.length
+      for (const { bytes } of gathered) run.memory.giveBack(bytes)
       if (this.#running === run) this.maybeCommit()
     })
   }
@@ -143,6 +182,7 @@ export class Snapshots {
 
   #begin(): void {
     const s = this.#s
+    const dueBytes = this.#dueBytes
     this.#drawStagger()
     this.#replication.close() // a snapshot ends where a record ends
     const index = s.log.nextIndex
@@ -155,9 +195,12 @@ export class Snapshots {
       bytesWritten: s.log.bytesWritten,
       table: s.table.capture(index),
       machine: s.machine.getState(),
+      pace: new CapturePace(s.now, Math.max(this.#newestBytes, dueBytes), dueBytes),
+      memory: new SpareBytes(USUAL_PIECE_BYTES),
       stage: 'prelude',
       chunks: 0,
       totalBytes: 0,
+      gathered: [],
       inFlight: 0,
     }
     s.event('snapshotBegun', { index })
@@ -173,18 +216,18 @@ export class Snapshots {
     }
     if (run.stage === 'table') {
       const piece = run.table.next(PIECE_BYTES)
-      if (piece !== undefined) return tagged(PIECE_TABLE, piece)
+      if (piece !== undefined) return tagged(run, PIECE_TABLE, piece)
       run.stage = 'machine'
     }
     const piece = run.machine.next(PIECE_BYTES)
-    if (piece !== undefined) return tagged(PIECE_MACHINE, piece)
+    if (piece !== undefined) return tagged(run, PIECE_MACHINE, piece)
     run.machine.release()
     return undefined
   }
 }
 
-function tagged(kind: number, piece: Uint8Array): Uint8Array {
-  const chunk = new Uint8Array(1 + piece.length)
+function tagged(run: Running, kind: number, piece: Uint8Array): Uint8Array {
+  const chunk = run.memory.take(1 + piece.length)
   chunk[0] = kind
   chunk.set(piece, 1)
   return chunk

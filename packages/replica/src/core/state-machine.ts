@@ -4,7 +4,10 @@ import type { Index, Millis, Writer } from '@coppice/protocol'
 
 /** A consistent image of the state at the moment of `getState`, given out in pieces while apply goes on. */
 export interface StateCapture {
-  /** The next piece, about `maxBytes` long (one value may make it longer); undefined at the end. Never takes over 5 ms. */
+  /**
+   * The next piece, about `maxBytes` long (one value may make it longer); undefined at the end. Never takes over 5 ms. The bytes are
+   * lent until the next call.
+   */
   next(maxBytes: number): Uint8Array | undefined
   /** Ends the capture early or late; idempotent. */
   release(): void

@@ -247,11 +247,12 @@ export class DiskStore implements ReplicaStorage {
   /** One transaction with the marks of `writes`, and what is `known` of the log. */
   private commit(writes: readonly DiskWrite[], known: Partial<LogMark>, durable: () => void): void {
     let after: StoreView
+    let lent: readonly Uint8Array[]
     this.lmdb.commit(
       () => {
         if (this.failure !== undefined) return
         try {
-          this.image.put(writes, this.segments, known)
+          lent = this.image.put(writes, this.segments, known)
           after = this.image.view()
         } catch (error) {
           // Nothing of this effect was put, and nothing after it may be.
@@ -260,6 +261,7 @@ export class DiskStore implements ReplicaStorage {
       },
       () => {
         if (this.failure !== undefined) return
+        this.image.giveBack(lent)
         const cut = this.durable.manifest !== after.manifest
         this.durable = after
         if (cut) this.afterCut()

@@ -1,10 +1,11 @@
 // What the marks of the store are once everything queued so far is written: turns the writes of an effect into puts, in order. Asserts on
 // the core's side of the boundary: cuts at record boundaries, snapshots with all their pieces.
-import { assert, unreachable, type Index } from '@coppice/protocol'
+import { assert, CHUNK_BYTES, unreachable, type Index } from '@coppice/protocol'
 import type { DiskWrite, ReplicaMeta, SnapshotHeader } from '../core/io.js'
+import { SpareBytes } from '../core/spare-bytes.js'
 import type { SegmentLog } from './log/segment-log.js'
 import { beginSnapshot, commitSnapshot, cutPrefix, cutSuffix, dropSnapshot, type Manifest } from './manifest.js'
-import { sealBytes } from './sealed-bytes.js'
+import { SEAL_BYTES, sealBytes } from './sealed-bytes.js'
 import { needMark, putMark, readManifest, type LogMark } from './store-marks.js'
 import { pieceOf, type ChunkKey, type StoreTables } from './store-tables.js'
 
@@ -21,6 +22,7 @@ export class StoreImage implements StoreView {
   log: LogMark
   /** Pieces written so far of each unfinished snapshot, by slot. */
   private readonly piecesBySlot = new Map<number, Set<number>>()
+  private readonly memory = new SpareBytes(CHUNK_BYTES)
 
   constructor(tables: StoreTables) {
     this.tables = tables
@@ -35,17 +37,26 @@ export class StoreImage implements StoreView {
 
   /**
    * Inside a commit: puts all of `writes` but records, and what is known of the log. Everything is checked before the first put, so that
-   * a refused effect leaves nothing.
+   * a refused effect leaves nothing. Returns what lmdb reads until the commit is durable; then `giveBack` takes it.
    */
-  put(writes: readonly DiskWrite[], segments: SegmentLog, known: Partial<LogMark>): void {
+  put(writes: readonly DiskWrite[], segments: SegmentLog, known: Partial<LogMark>): readonly Uint8Array[] {
     const before = this.view()
-    const puts: (() => void)[] = []
-    for (const write of writes) this.plan(write, segments, puts)
+    const pieces: [ChunkKey, Uint8Array][] = []
+    for (const write of writes) this.plan(write, segments, pieces)
     const end = segments.end(this.manifest)
-    for (const put of puts) put()
+    const lent = pieces.map(([key, bytes]) => {
+      const sealed = sealBytes(bytes, this.memory.take(SEAL_BYTES + bytes.length))
+      this.tables.chunks.put(key, sealed)
+      return sealed
+    })
     if (this.meta !== before.meta) putMark(this.tables, 'meta', this.meta)
     if (this.manifest !== before.manifest) putMark(this.tables, 'manifest', this.manifest)
     this.putLog({ ...known, end })
+    return lent
+  }
+
+  giveBack(lent: readonly Uint8Array[]): void {
+    for (const bytes of lent) this.memory.giveBack(bytes)
   }
 
   /** Inside a commit: what is known of the log. */
@@ -61,7 +72,7 @@ export class StoreImage implements StoreView {
     return { meta: this.meta, manifest: this.manifest }
   }
 
-  private plan(write: DiskWrite, segments: SegmentLog, puts: (() => void)[]): void {
+  private plan(write: DiskWrite, segments: SegmentLog, pieces: [ChunkKey, Uint8Array][]): void {
     switch (write.kind) {
       case 'record':
         return
@@ -74,7 +85,7 @@ export class StoreImage implements StoreView {
         this.manifest = cutPrefix(this.manifest, Math.min(write.below, segments.end(this.manifest) ?? 0))
         return
       case 'snapshotChunk':
-        return this.planChunk(write.snapshotId, write.chunk, write.bytes, puts)
+        return this.planChunk(write.snapshotId, write.chunk, write.bytes, pieces)
       case 'snapshotCommit':
         return this.commitSnapshot(write.header)
       case 'snapshotDrop':
@@ -98,11 +109,10 @@ export class StoreImage implements StoreView {
     this.manifest = cutSuffix(this.manifest, whole ? 0 : from, segments.writer.numberAfterCut)
   }
 
-  private planChunk(snapshotId: string, chunk: number, bytes: Uint8Array, puts: (() => void)[]): void {
+  private planChunk(snapshotId: string, chunk: number, bytes: Uint8Array, pieces: [ChunkKey, Uint8Array][]): void {
     const { manifest, slot } = beginSnapshot(this.manifest, snapshotId)
     this.manifest = manifest
-    const key: ChunkKey = [slot, chunk]
-    puts.push(() => this.tables.chunks.put(key, sealBytes(bytes)))
+    pieces.push([[slot, chunk], bytes])
     this.piecesOf(slot).add(chunk)
   }
 

@@ -9,7 +9,7 @@
 //   header: u8 255 · u8 format · u53 lastIndex · u53 elapsed · tables × (u53 count · u53 lastDelete)
 import { assert, DecodeError, EMPTY_BYTES, Reader, Writer, type Index, type Millis } from '@coppice/protocol'
 import type { StateCapture, StateLoader } from '@coppice/replica'
-import { writeKey } from './operations.js'
+import { Asides } from './asides.js'
 import type { Table } from './table.js'
 
 const HEADER = 255
@@ -18,14 +18,6 @@ const FORMAT = 1
 
 /** Records one call of `next` passes at the most: those written since the capture began are passed over. */
 const MAX_VISITS = 1_024
-
-/** A record's content put aside before it changed. */
-interface Aside {
-  readonly table: number
-  readonly version: Index
-  readonly key: Uint8Array
-  readonly value: Uint8Array
-}
 
 export interface MachineMarks {
   /** Index of the newest applied operation. */
@@ -37,7 +29,10 @@ export class TableCapture implements StateCapture {
   readonly #tables: readonly Table[]
   readonly #marks: MachineMarks
   #header: Uint8Array | undefined
-  #aside: Aside[] = []
+  /** Records as they were before they changed. */
+  #asides = new Asides()
+  /** The piece that was given out last. */
+  readonly #out = new Writer(0)
   #table = 0
   /** The walk through `#table` has passed all keys up to this one; undefined: none yet. */
   #passed: Uint8Array | undefined
@@ -64,15 +59,13 @@ export class TableCapture implements StateCapture {
 
   next(maxBytes: number): Uint8Array | undefined {
     if (this.#released) return undefined
-    const out = new Writer(maxBytes + 1_024)
+    const out = this.#out
+    out.reset()
     if (this.#header !== undefined) {
       out.raw(this.#header)
       this.#header = undefined
     }
-    while (out.length < maxBytes && this.#aside.length > 0) {
-      const aside = this.#aside.pop()!
-      writeEntry(out, aside.table, aside.version, aside.key, aside.value)
-    }
+    this.#asides.giveTo(out, maxBytes)
     if (out.length < maxBytes) this.#walk(out, maxBytes)
     if (out.length > 0) return out.view()
     if (this.#table < this.#tables.length) return NOTHING_PIECE
@@ -84,7 +77,7 @@ export class TableCapture implements StateCapture {
     if (this.#released) return
     this.#released = true
     for (const table of this.#tables) table.onChange = undefined
-    this.#aside = []
+    this.#asides = new Asides()
   }
 
   /** Gives out records in key order until the piece is full or enough was passed. */
@@ -99,10 +92,7 @@ export class TableCapture implements StateCapture {
         if (full) return false
         visits++
         last = handle
-        const version = table.versionOf(handle)
-        if (version <= this.#marks.lastIndex) {
-          writeEntry(out, this.#table, version, table.keyOf(handle), table.valueOf(handle))
-        }
+        if (table.versionOf(handle) <= this.#marks.lastIndex) writeEntry(out, this.#table, table, handle)
         return true
       })
       if (last !== 0) this.#passed = table.keyOf(last)
@@ -114,23 +104,21 @@ export class TableCapture implements StateCapture {
     const table = this.#tables[number]!
     if (table.versionOf(handle) > this.#marks.lastIndex || number < this.#table) return
     if (number === this.#table && this.#passed !== undefined && table.compareKey(handle, this.#passed) <= 0) return
-    const value = table.valueOf(handle)
-    this.#aside.push({
-      table: number,
-      version: table.versionOf(handle),
-      key: table.keyOf(handle),
-      value: table.isLarge(handle) ? value : value.slice(),
-    })
+    writeEntry(this.#asides.out, number, table, handle)
   }
 }
 
 const NOTHING_PIECE = new Uint8Array([NOTHING])
 
-function writeEntry(out: Writer, table: number, version: Index, key: Uint8Array, value: Uint8Array): void {
-  out.u8(table)
-  out.u53(version)
-  writeKey(out, key)
-  out.bytes(value)
+function writeEntry(out: Writer, number: number, table: Table, handle: number): void {
+  const keyLength = table.keyLengthOf(handle)
+  out.u8(number)
+  out.u53(table.versionOf(handle))
+  out.u8(keyLength)
+  out.u8(keyLength >>> 8)
+  table.writeKey(handle, out)
+  out.u32(table.valueLengthOf(handle))
+  table.writeValue(handle, out)
 }
 
 export class TableLoader implements StateLoader {

@@ -118,10 +118,6 @@ export class Table {
     return this.#slab.bytesOf(handle).subarray(at, at + this.#slab.valueLengthOf(handle))
   }
 
-  isLarge(handle: number): boolean {
-    return this.#slab.largeOf(handle) !== undefined
-  }
-
   keyOf(handle: number): Uint8Array {
     const at = this.#slab.offsetOf(handle) + RECORD_HEADER
     return this.#slab.bytesOf(handle).slice(at, at + this.#slab.keyLengthOf(handle))

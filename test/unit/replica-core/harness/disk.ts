@@ -41,7 +41,7 @@ export class TestDisk {
           break
         case 'snapshotChunk': {
           const chunks = this.staged.get(w.snapshotId) ?? []
-          chunks[w.chunk] = w.bytes
+          chunks[w.chunk] = w.bytes.slice()
           this.staged.set(w.snapshotId, chunks)
           break
         }
