@@ -76,6 +76,8 @@ export class Primary {
 
   /** Something changed: large requests that waited are admitted as far as they fit now, or all are answered by one that may not propose. */
   admitHeld(): void {
+    // This server will lead the next epoch, too: they wait for that.
+    if (this.#s.draining && this.#s.drain?.target === this.#s.options.id) return
     while (this.#held.size > 0) {
       const frame = this.#held.next(this.#uncommittedBytes, !this.#mayPropose())
       if (frame === undefined) return
@@ -208,7 +210,7 @@ export class Primary {
   }
 
   #mayPropose(): boolean {
-    return this.#s.leading && this.#s.running
+    return this.#s.leading && this.#s.running && !this.#s.draining
   }
 
   #admit(connection: ConnectionId, session: ClerkSession, m: RequestsMessage, from: RequestId, to: RequestId): void {

@@ -22,6 +22,8 @@ export class ReplicaHost extends Host {
   readonly #oracle: Oracle
   readonly #bytes: BytesPort
   readonly #diskMs: number
+  /** Told when a leaving replica may end. */
+  onLeft: (() => void) | undefined
   #node: ReplicaNode | undefined
   #stores = 0
 
@@ -136,6 +138,9 @@ export class ReplicaHost extends Host {
         return
       case 'readSnapshot':
         this.#whenDrained(() => this.#readSnapshot(own.token, own.snapshotId, own.chunk))
+        return
+      case 'left':
+        this.onLeft?.()
         return
       case 'reload':
         this.note('reload')
