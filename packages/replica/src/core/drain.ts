@@ -66,10 +66,10 @@ export class Drain {
     if (this.#s.drain?.epoch === epoch) this.#end()
   }
 
-  /** SEAL or ENTER of the same attempt: it goes on. */
+  /** SEAL or ENTER of the same attempt: it goes on, and whoever will lead waits for its end. */
   lengthen(epoch: Epoch): void {
-    const { drain, now, params } = this.#s
-    if (drain?.epoch === epoch) drain.until = Math.max(drain.until, now + params.failMs)
+    const { drain, now, params, options } = this.#s
+    if (drain?.epoch === epoch && drain.target === options.id) drain.until = Math.max(drain.until, now + params.failMs)
   }
 
   /** Takes what must wait until this server leads the next epoch. False: it need not wait here. */

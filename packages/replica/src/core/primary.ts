@@ -51,8 +51,10 @@ export class Primary {
     const s = this.#s
     const epoch = s.meta.epoch
     // Another incarnation proposed in this epoch: its records may be anywhere. Reports say so (cannotLead).
-    if (s.meta.claim === epoch) return
-    // Claim durable before the first proposal (PROTOCOL 2.7).
+    if (s.recovered.meta.claim === epoch) return
+    // Claim durable before the first proposal (PROTOCOL 2.7): it came with ENTER, which must be durable before an activation is taken.
+    if (s.meta.claim === epoch) return this.#lead(epoch)
+    // The store entered before ENTER claimed.
     s.writeMeta({ claim: epoch }, () => {
       if (s.meta.epoch === epoch && s.running) this.#lead(epoch)
     })

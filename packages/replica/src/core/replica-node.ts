@@ -314,6 +314,9 @@ function viewOf(s: Shared, lease: Lease): ReplicaView {
     get isPrimary() {
       return s.leading && s.running
     },
+    get draining() {
+      return s.draining
+    },
     get members() {
       return s.members
     },
