@@ -130,9 +130,10 @@ export class Routing {
   onNotPrimary(member: Member, primary: NodeId | ''): void {
     // Frames that were sent before its first refusal are refused as well: one answer is enough.
     if (!this.isPrimary(member) || this.#blockedUntil > 0) return
-    this.#finder.need()
     if (primary !== '' && primary !== member.id) this.#take(primary)
     else this.#hint = undefined
+    // One that is named and can be reached tells by its answers of the epoch to look up; a hand-over needs no question before that.
+    if (this.#refusals > 0 || this.primary() === undefined || this.isPrimary(member)) this.#finder.need()
     // Two servers that name each other, or a primary not yet activated: the first time at once, then with growing pauses.
     const n = this.#refusals++
     if (n > 0 || this.isPrimary(member)) this.#block(backoffMs(n, MOVED_BASE_MS, MOVED_MAX_MS, this.#ports.random))
