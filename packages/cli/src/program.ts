@@ -8,6 +8,7 @@ import { addChaos } from './verbs/chaos.js'
 import { addCheckHistory } from './verbs/check-history.js'
 import { addDev } from './verbs/dev.js'
 import { addEpochs } from './verbs/epochs.js'
+import { addHandover } from './verbs/handover.js'
 import { addKv } from './verbs/kv.js'
 import { addLock } from './verbs/lock.js'
 import { addReconfigure } from './verbs/reconfigure.js'
@@ -45,8 +46,8 @@ Examples:
     )
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
-  const verbs = [addDev, addServer, addStatus, addEpochs, addReconfigure, addVerify, addKv, addLock, addChaos, addBench]
-  for (const add of [...verbs, addSim, addCheckHistory]) add(program)
+  const verbs = [addDev, addServer, addStatus, addEpochs, addReconfigure, addHandover, addVerify, addKv, addLock]
+  for (const add of [...verbs, addChaos, addBench, addSim, addCheckHistory]) add(program)
   overrideExits(program)
   return program
 }

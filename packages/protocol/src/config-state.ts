@@ -24,7 +24,7 @@ export const configServerSchema = z.strictObject({
 export type ConfigServerEntry = z.infer<typeof configServerSchema>
 
 /** Why an epoch was begun. */
-export const causeSchema = z.enum(['bootstrap', 'failover', 'restore', 'operator'])
+export const causeSchema = z.enum(['bootstrap', 'failover', 'restore', 'operator', 'leave'])
 export type Cause = z.infer<typeof causeSchema>
 
 export const catchUpSchema = z.strictObject({
@@ -43,7 +43,7 @@ export const epochSummarySchema = z.strictObject({
   /** Plain words: who asked or which member was found failed. */
   detail: z.string().max(500),
   catchUp: z.array(catchUpSchema),
-  /** From the first SEAL to the chosen activation, by the leader's clock, ms. */
+  /** From the drain, or else the first SEAL, to the chosen activation, by the leader's clock, ms. */
   writePauseMs: z.number(),
 })
 /** One line of `coppice epochs`. The newest 64 are kept in the register. */

@@ -44,8 +44,8 @@ export type CommonEffect<M, C, W> =
   | { readonly kind: 'reply'; readonly connection: ConnectionId; readonly message: C }
   /** Make `writes` durable, in order, after every earlier write effect; then give `written` with the token. */
   | { readonly kind: 'write'; readonly token: number; readonly writes: readonly W[] }
-  /** Where a server can be reached from now on. */
-  | { readonly kind: 'address'; readonly id: NodeId; readonly address: string }
+  /** Where a server can be reached from now on; `dial`: connect now, before there is anything to say. */
+  | { readonly kind: 'address'; readonly id: NodeId; readonly address: string; readonly dial?: true }
   /** A fact for the log and the metrics; `name` is from the list in events.ts. */
   | { readonly kind: 'event'; readonly name: EventName; readonly fields: Readonly<Record<string, unknown>> }
   /** Stop this process: an invariant is broken or the store cannot be trusted. It never limps on. */

@@ -20,6 +20,8 @@ export const EVENT_NAMES = [
   'tooFewServers',
   // replica
   'recovered',
+  'draining',
+  'drainEnded',
   'sealed',
   'entered',
   'activated',
@@ -34,6 +36,7 @@ export const EVENT_NAMES = [
   'logCut',
   'clerkExpired',
   'diskLow',
+  'leaving',
   'dataLossSuspected',
 ] as const
 export type EventName = (typeof EVENT_NAMES)[number]

@@ -23,7 +23,7 @@ export type OtherEffect<E> = Exclude<E, { readonly kind: Common<E>['kind'] }>
 
 /** The part of ServerWire the driver uses. */
 export interface DriverWire<E> {
-  setAddress(id: NodeId, address: string): void
+  setAddress(id: NodeId, address: string, dial: boolean): void
   send(to: NodeId, message: MessageOf<E>): void
   reply(connection: ConnectionId, message: AnswerOf<E>): void
 }
@@ -158,7 +158,7 @@ export class NodeDriver<I, E> {
         })
       }
       case 'address':
-        return this.options.wire.setAddress(common.id, common.address)
+        return this.options.wire.setAddress(common.id, common.address, common.dial === true)
       case 'event':
         return this.options.onEvent(common.name, common.fields)
       case 'halt':

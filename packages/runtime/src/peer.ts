@@ -50,6 +50,11 @@ export class Peer {
     link?.sendBytes(bytes, tail)
   }
 
+  /** Dials, unless there is a link or one is being made. */
+  connect(): void {
+    if (this.openLink() === undefined && this.outbound === undefined) this.dial()
+  }
+
   isSending(tail: Uint8Array): boolean {
     return this.openLink()?.isSending(tail) ?? false
   }

@@ -48,9 +48,12 @@ export class ServerWire<R extends ServerRole> {
     return this.listener.address
   }
 
-  /** Where a server can be reached from now on. */
-  setAddress(id: NodeId, address: string): void {
-    if (id !== this.options.id && !this.closed) this.peer(id).setAddress(address)
+  /** Where a server can be reached from now on; `dial`: connect now. */
+  setAddress(id: NodeId, address: string, dial = false): void {
+    if (id === this.options.id || this.closed) return
+    const peer = this.peer(id)
+    peer.setAddress(address)
+    if (dial) peer.connect()
   }
 
   /** Sends to another server; lost when it cannot be reached now. A message to oneself is lost too. */

@@ -96,9 +96,17 @@ export class Cluster {
 
   /** An operator asks some config server to move the group. */
   requestReconfiguration(to: readonly ReplicaHost[]): void {
+    this.#requestChange(to.map((r) => r.id))
+  }
+
+  /** An operator asks some config server to make a member the primary. */
+  requestHandover(to: ReplicaHost): void {
+    this.#requestChange([to.id], true)
+  }
+
+  #requestChange(to: NodeId[], handover?: true): void {
     const client = this.newClient(`op${++this.#admins}`)
     const adminId = `admin-${this.#admins}`
-    const members = to.map((r) => r.id)
     let requestId = 0
     const ask = (server: ConfigHost, triesLeft: number): void => {
       const link = client.dial(server.address)
@@ -118,7 +126,14 @@ export class Cluster {
       link.onClose = () => {
         if (!answered) again(undefined, triesLeft)
       }
-      link.send({ kind: 'admin', requestId: ++requestId, adminId, group: DEFAULT_GROUP, to: members })
+      link.send({
+        kind: 'admin',
+        requestId: ++requestId,
+        adminId,
+        group: DEFAULT_GROUP,
+        to,
+        ...(handover && { handover }),
+      })
     }
     const again = (leader: ConfigHost | undefined, triesLeft: number): void => {
       if (triesLeft > 0) client.clock.after(150, () => ask(leader ?? client.random.pick(this.configs), triesLeft - 1))
@@ -178,6 +193,7 @@ export class Cluster {
 
   #event(node: NodeId, name: string, fields: Readonly<Record<string, unknown>>): void {
     this.onEvent?.(node, name, fields)
+    if (name === 'drainEnded') this.oracle.drainEnded(node, fields['leads'] === true)
     this.events.set(name, (this.events.get(name) ?? 0) + 1)
     const how = fields['how'] ?? fields['cause']
     if (typeof how === 'string') {

@@ -35,6 +35,12 @@ export const FAULTS = [
   'crashClient',
   'pauseClient',
   'reconfigure',
+  'handover',
+  'twoOperators',
+  'leave',
+  'killControllerInDrain',
+  'crashPrimaryInDrain',
+  'crashTargetInDrain',
 ] as const
 export type Fault = (typeof FAULTS)[number]
 
@@ -159,7 +165,20 @@ export class Nemesis {
       case 'pauseClient':
         return c.workload?.pauseSomeClient(this.#duration(100, 2_500))
       case 'reconfigure':
-        return c.requestReconfiguration(random.shuffle(c.replicas.filter((r) => !r.retired)).slice(0, c.plan.wanted))
+        return this.#reconfigure()
+      case 'handover':
+        return this.handOver()
+      case 'twoOperators':
+        this.handOver()
+        return this.#reconfigure()
+      case 'leave':
+        return this.leave(random.chance(0.5) ? c.primary : random.pick(c.replicas))
+      case 'killControllerInDrain':
+        return this.#whenDraining(() => this.crash(c.leader))
+      case 'crashPrimaryInDrain':
+        return this.#whenDraining((primary) => this.crash(primary))
+      case 'crashTargetInDrain':
+        return this.#whenDraining((_, target) => this.crash(target))
     }
   }
 
@@ -172,6 +191,49 @@ export class Nemesis {
     this.#afterwards(20, 2_500, () => {
       if (!host.retired) host.start()
     })
+  }
+
+  /** An operator makes another member the primary. */
+  handOver(): void {
+    const c = this.#cluster
+    const members = c.oracle.registers.newest?.members ?? []
+    const others = c.replicas.filter((r) => members.includes(r.id) && r !== c.primary)
+    if (others.length > 0) c.requestHandover(c.random.pick(others))
+  }
+
+  /** A replica ends in order and starts again after a while. */
+  leave(host: ReplicaHost | undefined): void {
+    if (host === undefined || !host.alive || this.#healed) return
+    host.leave(this.#cluster.random.between(200, 1_500))
+    this.#cluster.crashes++
+    this.#afterwards(1_500, 3_500, () => {
+      if (!host.retired) host.start()
+    })
+  }
+
+  #reconfigure(): void {
+    const c = this.#cluster
+    c.requestReconfiguration(c.random.shuffle(c.replicas.filter((r) => !r.retired)).slice(0, c.plan.wanted))
+  }
+
+  /** Hands over, and acts in the middle of its drain. */
+  #whenDraining(act: (primary: ReplicaHost | undefined, target: ReplicaHost | undefined) => void): void {
+    const { kernel, random, replicas } = this.#cluster
+    const giveUp = kernel.now + 1_500
+    this.handOver()
+    const look = (): void => {
+      if (this.#healed || kernel.now > giveUp) return
+      const draining = replicas.filter((r) => r.view?.draining === true)
+      if (draining.length === 0) return void kernel.after(0.5, look)
+      const { primary } = this.#cluster
+      kernel.after(random.exponential(3), () =>
+        act(
+          primary,
+          draining.find((r) => r !== primary),
+        ),
+      )
+    }
+    look()
   }
 
   #duration(low: number, high: number): number {

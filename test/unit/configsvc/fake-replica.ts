@@ -45,6 +45,11 @@ export class FakeReplica {
   /** How a missing log is brought up: instantly, or it says busy with a full copy for ever. */
   catchUp: 'none' | 'delta' | 'fullForEver' | 'mute' = 'delta'
   trouble: Report['trouble']
+  /** Whether it answers DRAIN; how often it was told to admit again; whether it goes down, and was told that it may. */
+  drains = true
+  resumed = 0
+  leaving = false
+  mayLeave = false
   group = 'main'
   digest = 'fake'
   private readonly nonces = new Map<string, number>()
@@ -82,6 +87,7 @@ export class FakeReplica {
 
   restart(): void {
     this.up = true
+    this.leaving = false
     this.incarnation++
     this.activated = false
     this.claimedBefore = this.claim
@@ -110,6 +116,7 @@ export class FakeReplica {
       digest: this.digest,
       nonce: this.epoch > 0 ? this.makeNonce() : '',
       ...(this.trouble === undefined ? {} : { trouble: this.trouble }),
+      ...(this.leaving ? { leaving: true as const } : {}),
       freeDiskBytes: 2 ** 40,
     })
   }
@@ -180,6 +187,17 @@ export class FakeReplica {
         this.noLeaseBelow = Math.max(this.noLeaseBelow, m.epoch)
         if (this.lease !== undefined && this.lease.epoch < m.epoch) this.lease = undefined
         this.send(from, { kind: 'relinquished', group: this.group, epoch: m.epoch })
+        return
+      case 'drain':
+        if (this.drains) this.send(from, { kind: 'drained', group: this.group, epoch: m.epoch, nextIndex: this.next })
+        return
+      case 'resume':
+        this.resumed++
+        return
+      case 'mayLeave':
+        this.mayLeave = true
+        return
+      case 'announce':
         return
     }
   }

@@ -120,8 +120,17 @@ export class AdminClient {
    * `adminId` names the request across retries. A timeout leaves the outcome unknown: ask again with the same adminId.
    */
   async reconfigure(to: readonly NodeId[], adminId: string): Promise<AdminResult> {
+    return this.#change({ adminId, to: [...to] })
+  }
+
+  /** Makes a member the primary; the members stay. Otherwise the same as `reconfigure`. */
+  async handover(to: NodeId, adminId: string): Promise<AdminResult> {
+    return this.#change({ adminId, to: [to], handover: true })
+  }
+
+  #change(change: { adminId: string; to: NodeId[]; handover?: true }): Promise<AdminResult> {
     const { group } = this.#options
-    const question = (requestId: number): ConfigQuestion => ({ kind: 'admin', requestId, adminId, group, to: [...to] })
+    const question = (requestId: number): ConfigQuestion => ({ kind: 'admin', requestId, group, ...change })
     return this.#askConfig('unknown', question, (answer) => {
       if (answer.kind !== 'adminAnswer') return undefined
       if (answer.result === null) return { tryLeader: answer.leader, said: 'does not lead the config service' }

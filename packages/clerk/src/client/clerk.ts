@@ -258,6 +258,8 @@ export class Clerk implements ClerkLike {
           }
         }
         return
+      case 'announced':
+        return this.#routing.onAnnounced(message.members)
       default:
         // Answers to the command's questions; a clerk asks none.
         return

@@ -14,6 +14,7 @@ import type {
   NodeId,
   Random,
   ReplicaToClient,
+  ServerEntry,
 } from '@coppice/protocol'
 import { backoffMs } from './backoff.js'
 import { ConfigurationFinder } from './configuration.js'
@@ -24,6 +25,8 @@ const MOVED_BASE_MS = 10
 const MOVED_MAX_MS = 300
 /** A hint is followed for so long at the most before the configuration's own word counts again, ms. */
 const HINT_MS = 1_000
+/** Members that were announced are kept connected for so long, if no configuration has them by then, ms. */
+const ANNOUNCED_MS = 30_000
 /** A link that does not open within so many times silenceMs is dialled anew. */
 const DIAL_SILENCES = 3
 
@@ -46,6 +49,8 @@ export class Routing {
   readonly #finder: ConfigurationFinder
   /** Named by a server that is primary no longer; may be ahead of the configuration. */
   #hint: { readonly id: NodeId; readonly until: Millis } | undefined = undefined
+  /** Members of an epoch that is being prepared: links to them are opened before they are needed. */
+  #announced: { readonly servers: readonly ServerEntry[]; readonly until: Millis } | undefined = undefined
   /** The primary refused lately: nothing is sent to it before then. */
   #blockedUntil: Millis = 0
   #cancelBlock: (() => void) | undefined = undefined
@@ -125,13 +130,20 @@ export class Routing {
   onNotPrimary(member: Member, primary: NodeId | ''): void {
     // Frames that were sent before its first refusal are refused as well: one answer is enough.
     if (!this.isPrimary(member) || this.#blockedUntil > 0) return
-    this.#finder.need()
     if (primary !== '' && primary !== member.id) this.#take(primary)
     else this.#hint = undefined
+    // One that is named and can be reached tells by its answers of the epoch to look up; a hand-over needs no question before that.
+    if (this.#refusals > 0 || this.primary() === undefined || this.isPrimary(member)) this.#finder.need()
     // Two servers that name each other, or a primary not yet activated: the first time at once, then with growing pauses.
     const n = this.#refusals++
     if (n > 0 || this.isPrimary(member)) this.#block(backoffMs(n, MOVED_BASE_MS, MOVED_MAX_MS, this.#ports.random))
     this.#ports.onChange()
+  }
+
+  /** A primary tells of the members of an epoch that is being prepared. */
+  onAnnounced(servers: readonly ServerEntry[]): void {
+    this.#announced = { servers, until: this.#ports.clock.now() + ANNOUNCED_MS }
+    this.#follow()
   }
 
   /** `member` owes answers and says nothing. Severe: also give up its link. */
@@ -176,8 +188,7 @@ export class Routing {
   }
 
   #take(id: NodeId): void {
-    const server = this.configuration?.servers.find((s) => s.id === id)
-    if (server === undefined) return
+    if (!this.#known.some((s) => s.id === id)) return
     this.#hint = { id, until: this.#ports.clock.now() + HINT_MS }
     if (this.members.get(id) === undefined) this.#follow()
   }
@@ -187,15 +198,28 @@ export class Routing {
     if (configuration === undefined) return
     const ids = new Set(configuration.members)
     if (this.#hint !== undefined) ids.add(this.#hint.id)
-    this.members.follow(configuration.servers.filter((s) => ids.has(s.id)))
+    for (const { id } of this.#announcedNow) ids.add(id)
+    this.members.follow(this.#known.filter((s) => ids.has(s.id)))
+  }
+
+  get #announcedNow(): readonly ServerEntry[] {
+    const announced = this.#announced
+    return announced === undefined || this.#ports.clock.now() >= announced.until ? [] : announced.servers
+  }
+
+  /** Servers of the configuration, and those announced that it does not have. */
+  get #known(): readonly ServerEntry[] {
+    const servers = this.configuration?.servers ?? []
+    return [...servers, ...this.#announcedNow.filter((s) => servers.every((own) => own.id !== s.id))]
   }
 
   #onConfiguration(configuration: Configuration): void {
     const begun = configuration.epoch > this.#adoptedEpoch
     this.#adoptedEpoch = configuration.epoch
     if (begun) {
-      // The primary of a new epoch is the newest word, whatever was hinted or refused before.
+      // The primary of a new epoch is the newest word, whatever was hinted, announced or refused before.
       this.#hint = undefined
+      this.#announced = undefined
       this.#refusals = 0
       this.#unblock()
     }

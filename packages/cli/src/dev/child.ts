@@ -74,7 +74,7 @@ export class Child {
     })
   }
 
-  /** Ends it, politely first. */
+  /** Ends it, politely first: by the signal of a terminal, for all of the cluster ends. */
   async stop(): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#timer)
@@ -82,7 +82,7 @@ export class Child {
     if (child === undefined) return
     const ended = new Promise((resolve) => child.once('exit', resolve))
     if (isPaused(this.pid)) child.kill('SIGCONT')
-    child.kill('SIGTERM')
+    child.kill('SIGINT')
     const timer = setTimeout(() => child.kill('SIGKILL'), TERM_GRACE_MS)
     await ended
     clearTimeout(timer)

@@ -48,7 +48,8 @@ Example:
     })
 }
 
-function explained(error: unknown): never {
+/** What to do when nobody knows how it went. */
+export function explained(error: unknown): never {
   if (!(error instanceof CoppiceError) || error.outcome !== 'unknown') throw error
   const { message, code, outcome, retryable } = error
   const advice = 'The change may be under way still: "coppice status" and "coppice epochs" show it'

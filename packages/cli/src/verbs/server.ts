@@ -11,6 +11,7 @@ import { attachToParent } from '../dev/parent.js'
 
 interface Running {
   readonly address: string
+  leave?(withinMs: number): Promise<void>
   stop(): Promise<void>
   readonly stopped: Promise<{ readonly exitCode: number; readonly reason: string }>
 }
@@ -25,6 +26,8 @@ interface ServerFlags {
 }
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent']
+/** How long a replica that is told to end waits for its group to go on without it; a part of the deadline for ending in order. */
+const LEAVE_MS = 5_000
 const FIND_TIMEOUT_MS = 60_000
 
 export function addServer(program: Command): void {
@@ -109,7 +112,11 @@ async function serve(
     if (error instanceof RangeError) throw new CliError(EXIT.usage, `--${error.message}`)
     throw error
   })
-  onShutdownSignals(() => running.stop())
+  onShutdownSignals(async (signal) => {
+    // SIGTERM ends this server; Ctrl-C, and the end of a dev cluster, end all of them.
+    if (signal === 'SIGTERM') await running.leave?.(LEAVE_MS)
+    await running.stop()
+  })
   if (settings.output === 'json') printJson({ id: flags.id, address: running.address, pid: process.pid })
   else print(`${flags.id} listens on ${running.address}`)
   attachToParent(() => {

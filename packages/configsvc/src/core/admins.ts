@@ -15,6 +15,8 @@ export interface Asker {
 export interface PendingAdmin {
   readonly adminId: string
   readonly to: readonly NodeId[]
+  /** `to` names the next primary only; the members stay. */
+  readonly handover: boolean
   readonly askers: Asker[]
   /** Times a failover overtook it. */
   overtaken: number

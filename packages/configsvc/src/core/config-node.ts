@@ -142,6 +142,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
       case 'learnReply':
       case 'enterReply':
       case 'relinquished':
+      case 'drained':
         return this.leadership?.onReplica(from, message)
       default:
         unreachable(message)

@@ -35,7 +35,7 @@ import { nextPlan } from './planner.js'
 import type { Planned } from './planner.js'
 import type { Done, Mutate } from './register/proposer.js'
 import { register, registrationOf } from './registration.js'
-import { failoverTrigger } from './triggers.js'
+import { failoverTrigger, leavers, membersWithout } from './triggers.js'
 
 export interface ControllerHost {
   /** Time of the running step. */
@@ -156,6 +156,7 @@ export class GroupController {
     this.detector.onReport(now, report, chosen)
     this.leaseRequest(from, report)
     this.maybeBegin()
+    if (report.leaving === true) this.maybeLetGo(from.id)
   }
 
   /** L2: granted only after a round that began after the request arrived, and only if it is still right then. */
@@ -171,6 +172,14 @@ export class GroupController {
       this.host.send(from.id, { kind: 'grant', group, epoch, nonce, configuration: configurationOf(chosen) })
     }
     this.host.afterRound(grant) // L2: a confirm round begun after the request arrived
+  }
+
+  /** A server that goes down need not wait when the group runs without it, or cannot. */
+  private maybeLetGo(id: NodeId): void {
+    const { chosen, now } = this.host
+    const gone = leavers(chosen, this.detector, now)
+    const cannot = this.running === undefined && membersWithout(chosen, this.detector, now, gone) === undefined
+    if (!chosen.members.includes(id) || cannot) this.host.send(id, { kind: 'mayLeave', group: chosen.group })
   }
 
   private sayAnswer(to: NodeId, nonce: string, reason: string): void {
@@ -308,7 +317,17 @@ export class GroupController {
 
   private env(): AttemptEnv {
     const { host, detector, leases } = this
-    const interrupted = (): string | undefined => failoverTrigger(host.chosen, detector, host.now)?.detail
+    const { chosen } = host
+    const before = leavers(chosen, detector, host.now)
+    // A failover goes first, and so does a member that goes down: it will not wait for long.
+    const interrupted = (): string | undefined =>
+      failoverTrigger(host.chosen, detector, host.now)?.detail ?? leftMeanwhile(before)
+    const leftMeanwhile = (known: readonly NodeId[]): string | undefined => {
+      const gone = leavers(host.chosen, detector, host.now)
+      const news = gone.filter((id) => !known.includes(id))
+      if (news.length === 0 || membersWithout(host.chosen, detector, host.now, gone) === undefined) return undefined
+      return `${news.join(', ')} ${news.length === 1 ? 'goes' : 'go'} down`
+    }
     const stage = (name: Stage, fields: Readonly<Record<string, unknown>>): void => {
       if (this.running !== undefined) this.running.stage = name
       host.event('attemptStep', { group: host.chosen.group, step: name, ...fields })

@@ -35,10 +35,12 @@ export class Operators {
       this.answer([asker], brief({ requestId: request.adminId, ok: false, message, epoch: chosen.epoch }))
     }
     if (request.adminId === '') return refuse('the request has no name (adminId)')
+    const handover = request.handover === true
     const problem = adminProblem(chosen, request.to)
     if (problem !== undefined) return refuse(problem)
+    if (handover && request.to.length > 1) return refuse('a hand-over names one server')
     if (this.waiting.length >= MAX_WAITING_ADMINS) return refuse(`${MAX_WAITING_ADMINS} requests are waiting already`)
-    this.waiting.push({ adminId: request.adminId, to: request.to, askers: [asker], overtaken: 0 })
+    this.waiting.push({ adminId: request.adminId, to: request.to, handover, askers: [asker], overtaken: 0 })
   }
 
   onClientGone(connection: ConnectionId): void {
@@ -63,7 +65,7 @@ export class Operators {
     const admin = this.take(result.requestId)
     if (admin === undefined) return
     this.concluding.push(admin)
-    const wanted = result.ok ? admin.to.length : undefined
+    const wanted = result.ok && !admin.handover ? admin.to.length : undefined
     this.host.update(
       (s) => withResult(wanted === undefined ? s : { ...s, wanted }, result),
       () => {

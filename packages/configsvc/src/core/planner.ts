@@ -1,4 +1,4 @@
-// What a group needs next (PROTOCOL 2): bootstrap, failover, an operator's change, or a restore to the wanted number; and what to tell
+// What a group needs next (PROTOCOL 2): bootstrap, failover, a change without members that go down, an operator's change, or a restore to the wanted number; and what to tell
 // the operator when it cannot be done. Pure: the controller carries it out.
 import type { AdminResult, ConfigState, Millis, NodeId } from '@coppice/protocol'
 import type { PendingAdmin } from './admins.js'
@@ -6,7 +6,15 @@ import { adminProblem } from './admins.js'
 import type { AttemptPlan } from './attempt/attempt.js'
 import type { Detector } from './detector.js'
 import type { Distrust } from './distrust.js'
-import { bootstrapServers, failoverTrigger, healthyServers, minReplicas, unwell } from './triggers.js'
+import {
+  bootstrapServers,
+  failoverTrigger,
+  healthyServers,
+  leavers,
+  membersWithout,
+  minReplicas,
+  unwell,
+} from './triggers.js'
 import type { Trigger } from './triggers.js'
 
 export interface Situation {
@@ -53,6 +61,8 @@ export function nextPlan(at: Situation): Planned {
       return { ...operator(at, at.admin, false), note: planned.note, tooFew: true }
     return planned
   }
+  const leave = leaving(at)
+  if (leave !== undefined) return leave
   if (at.admin !== undefined) return operator(at, at.admin, true)
   return chosen.members.length < chosen.wanted ? restore(at) : NOTHING
 }
@@ -71,7 +81,7 @@ function bootstrap(at: Situation): Planned {
   if (at.now < waitUntil) return { ...NOTHING, waitUntil }
   const next = servers.slice(0, wanted)
   const detail = `${wanted} servers registered`
-  return planOf({ cause: 'bootstrap', detail, next, least: wanted, prepare: false, wanted })
+  return planOf({ cause: 'bootstrap', detail, next, least: wanted, planned: false, wanted })
 }
 
 /** Members of prev only, and no copy is waited for. */
@@ -97,7 +107,7 @@ function failover(at: Situation, trigger: Trigger): Planned {
   const order = [primary, ...next.filter((id) => id !== primary)]
   const { detail, troubled } = trigger
   return {
-    ...planOf({ cause: 'failover', detail, next: order, least, prepare: false, wanted: chosen.wanted }),
+    ...planOf({ cause: 'failover', detail, next: order, least, planned: false, wanted: chosen.wanted }),
     troubled,
   }
 }
@@ -115,34 +125,55 @@ function restore(at: Situation): Planned {
   }
   const next = [...members, ...joining]
   const detail = `${joining.join(', ')} ${joining.length === 1 ? 'joins' : 'join'}`
-  return planOf({ cause: 'restore', detail, next, least: next.length, prepare: true, wanted })
+  return planOf({ cause: 'restore', detail, next, least: next.length, planned: true, wanted })
+}
+
+/** Members whose processes are about to end: the group goes on without them before they are silent. They come back by a restore. */
+function leaving(at: Situation): Planned | undefined {
+  const { chosen, detector, now } = at
+  const gone = leavers(chosen, detector, now)
+  const next = membersWithout(chosen, detector, now, gone)
+  if (gone.length === 0 || next === undefined) return undefined
+  const detail = `${gone.join(', ')} ${gone.length === 1 ? 'goes' : 'go'} down`
+  return planOf({ cause: 'leave', detail, next, least: next.length, planned: true, wanted: chosen.wanted })
 }
 
 function operator(at: Situation, admin: PendingAdmin, running: boolean): Planned {
   const { chosen } = at
+  const to = admin.handover ? handedTo(chosen, admin.to[0]!) : admin.to
   const answer = (ok: boolean, message: string): Planned => {
     return { ...NOTHING, answer: { requestId: admin.adminId, ok, message, epoch: chosen.epoch } }
   }
   const problem = adminProblem(chosen, admin.to)
   if (problem !== undefined) return answer(false, problem)
-  if (running && admin.to.join() === chosen.members.join())
-    return answer(true, `epoch ${chosen.epoch} has these members already`)
+  if (to === undefined)
+    return answer(
+      false,
+      `server ${admin.to[0]} is not a member of group ${chosen.group} (${chosen.members.join(', ')})`,
+    )
+  if (running && to.join() === chosen.members.join())
+    return answer(true, `epoch ${chosen.epoch} has ${admin.handover ? 'this primary' : 'these members'} already`)
   // A leader that was just elected has not heard from everybody yet.
-  const unheard = admin.to.filter((id) => !at.detector.heard(id) && !at.detector.silent(at.now, id))
+  const unheard = to.filter((id) => !at.detector.heard(id) && !at.detector.silent(at.now, id))
   if (unheard.length > 0) return { ...NOTHING, waitUntil: Math.min(...unheard.map((id) => at.detector.silentAt(id))) }
-  for (const id of admin.to) {
+  for (const id of to) {
     const why = unwell(at.detector, at.now, id)
     if (why !== undefined) return answer(false, `server ${id} ${why}, so it cannot become a member`)
   }
   return planOf({
     cause: 'operator',
-    detail: `reconfigure to ${admin.to.join(', ')}`,
-    next: admin.to,
-    least: admin.to.length,
-    prepare: running,
-    wanted: admin.to.length,
+    detail: admin.handover ? `hand over to ${to[0]}` : `reconfigure to ${to.join(', ')}`,
+    next: to,
+    least: to.length,
+    planned: running,
+    wanted: admin.handover ? chosen.wanted : to.length,
     adminId: admin.adminId,
   })
+}
+
+/** The same members with `id` as primary; undefined when it is none of them. */
+function handedTo(chosen: ConfigState, id: NodeId): readonly NodeId[] | undefined {
+  return chosen.members.includes(id) ? [id, ...chosen.members.filter((other) => other !== id)] : undefined
 }
 
 function planOf(plan: AttemptPlan): Planned {

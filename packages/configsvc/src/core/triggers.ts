@@ -80,6 +80,23 @@ function blame(
   return waitingFor.map((id) => [id, `${why} for ${Math.round(trouble.sinceMs)} ms`])
 }
 
+/** Members that said lately that their processes are about to end. */
+export function leavers(s: ConfigState, detector: Detector, now: Millis): NodeId[] {
+  return s.members.filter((id) => detector.freshReport(now, id)?.leaving === true)
+}
+
+/** The members that stay without `gone`, the primary first if it stays; undefined when the group may not, or cannot, go on with them. */
+export function membersWithout(
+  s: ConfigState,
+  detector: Detector,
+  now: Millis,
+  gone: readonly NodeId[],
+): readonly NodeId[] | undefined {
+  const stay = s.members.filter((id) => !gone.includes(id))
+  if (stay.length === 0 || stay.length < minReplicas(s)) return undefined
+  return stay.every((id) => unwell(detector, now, id) === undefined) ? stay : undefined
+}
+
 /** Registered servers that are well: heard, with disk space, without trouble of their own. In the order in which they are preferred. */
 export function healthyServers(s: ConfigState, detector: Detector, now: Millis): NodeId[] {
   const healthy = s.servers.map((e) => e.id).filter((id) => unwell(detector, now, id) === undefined)
@@ -95,6 +112,7 @@ export function unwell(detector: Detector, now: Millis, id: NodeId): string | un
   if (!detector.alive(now, id)) return 'is not answering'
   const report = detector.report(id)
   if (report === undefined) return 'has not reported yet'
+  if (report.leaving === true) return 'is going down'
   if (report.freeDiskBytes < FREE_DISK_WATERMARK_BYTES) return `has only ${report.freeDiskBytes} bytes of disk left`
   if (report.trouble?.kind === 'fsync' && report.trouble.waitingFor.includes(id)) return 'has a stuck fsync'
   return undefined

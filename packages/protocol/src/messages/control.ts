@@ -106,6 +106,8 @@ export const reportSchema = z.strictObject({
   /** Non-empty: grant me a lease for `epoch` (L1). */
   nonce: tag,
   trouble: trouble.optional(),
+  /** Its process is about to end: the group should go on without it, now rather than after T_fail. */
+  leaving: z.literal(true).optional(),
   freeDiskBytes: index,
 })
 export type Report = z.infer<typeof reportSchema>
@@ -149,12 +151,15 @@ const enterReply = z.strictObject({
   nonce: tag,
 })
 const relinquished = z.strictObject({ kind: z.literal('relinquished'), group, epoch: index })
+/** Answer to drain: nothing is in flight here and nothing more is admitted, so that all seal at the same next. */
+const drained = z.strictObject({ kind: z.literal('drained'), group, epoch: index, nextIndex: index })
 export const replicaToConfigSchema = z.discriminatedUnion('kind', [
   reportSchema,
   sealReply,
   learnReply,
   enterReply,
   relinquished,
+  drained,
 ])
 export type ReplicaToConfig = z.infer<typeof replicaToConfigSchema>
 
@@ -204,6 +209,26 @@ const enter = z.strictObject({
   params: configurationSchema.shape.params,
 })
 const relinquish = z.strictObject({ kind: z.literal('relinquish'), group, epoch: index })
+/** Planned changes only, while `prev` runs: these will be the members of `epoch`, primary first. Nothing is stopped yet. */
+const announce = z.strictObject({
+  kind: z.literal('announce'),
+  group,
+  epoch: index,
+  prev: index,
+  members: z.array(serverSchema),
+})
+/** Planned changes only: the primary of `prev` admits no more and names the primary of `epoch`, which holds what comes until it leads. */
+const drain = z.strictObject({
+  kind: z.literal('drain'),
+  group,
+  epoch: index,
+  prev: index,
+  members: z.array(serverSchema),
+})
+/** The attempt at `epoch` was given up: admit again, hold nothing. */
+const resume = z.strictObject({ kind: z.literal('resume'), group, epoch: index })
+/** To a server that said it is leaving: the group goes on without it, or cannot; there is nothing to wait for. */
+const mayLeave = z.strictObject({ kind: z.literal('mayLeave'), group })
 export const configToReplicaSchema = z.discriminatedUnion('kind', [
   grant,
   answer,
@@ -212,6 +237,10 @@ export const configToReplicaSchema = z.discriminatedUnion('kind', [
   learn,
   enter,
   relinquish,
+  announce,
+  drain,
+  resume,
+  mayLeave,
 ])
 export type ConfigToReplica = z.infer<typeof configToReplicaSchema>
 
@@ -300,8 +329,9 @@ const admin = z.strictObject({
   /** Unique name of this request across retries. */
   adminId: tag,
   group,
-  /** Members of the next epoch, primary first. */
+  /** Members of the next epoch, primary first; of a hand-over only its primary, the members stay. */
   to: z.array(nodeIdSchema).max(15),
+  handover: z.literal(true).optional(),
 })
 const adminAnswer = z.strictObject({
   kind: z.literal('adminAnswer'),
@@ -316,5 +346,7 @@ export const configToClientSchema = z.discriminatedUnion('kind', [statusAnswer, 
 export type ConfigToClient = z.infer<typeof configToClientSchema>
 export const clientToReplicaControlSchema = z.discriminatedUnion('kind', [statusRequest, hashRequest])
 export type ClientToReplicaControl = z.infer<typeof clientToReplicaControlSchema>
-export const replicaToClientControlSchema = z.discriminatedUnion('kind', [statusAnswer, hashAnswer])
+/** Primary → its clerks: members of the epoch that is being prepared, so that links to them are open when it begins. */
+const announced = z.strictObject({ kind: z.literal('announced'), epoch: index, members: z.array(serverSchema) })
+export const replicaToClientControlSchema = z.discriminatedUnion('kind', [statusAnswer, hashAnswer, announced])
 export type ReplicaToClientControl = z.infer<typeof replicaToClientControlSchema>

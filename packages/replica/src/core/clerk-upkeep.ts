@@ -23,6 +23,11 @@ export class ClerkUpkeep {
     this.#connected.add(connection)
   }
 
+  /** Connections of which anything was heard. */
+  get connections(): ReadonlySet<ConnectionId> {
+    return this.#connected
+  }
+
   clientGone(connection: ConnectionId): void {
     this.#connected.delete(connection)
   }
@@ -31,6 +36,8 @@ export class ClerkUpkeep {
     const s = this.#s
     if (!s.leading) this.#lookedAt = Infinity
     else if (this.#lookedAt === Infinity) this.#lookedAt = s.now
+    // Nothing more enters the log of this epoch; the next primary looks by itself.
+    if (s.draining) return Infinity
     return this.#lookedAt + s.params.clerkTtlMs / 3
   }
 

@@ -190,7 +190,9 @@ export class Install {
     // Epochs that wrote nothing name no entry: they would only make the lineage longer with every change.
     const lineage: Lineage = [...lineageBelow(sourceLineage(m), m.start), [m.epoch, m.start]]
     const { epoch, checkpointId, start } = m
-    s.writeMeta({ epoch, checkpointId, start, lineage }, () =>
+    // Its primary claims it in the same write (PROTOCOL 2.7): writes wait for one disk less.
+    const claim = m.members[0]?.id === s.options.id ? epoch : s.meta.claim
+    s.writeMeta({ epoch, checkpointId, start, lineage, claim }, () =>
       s.event('entered', { how: this.#how, start, bytes: this.#bytes }),
     )
   }

@@ -93,6 +93,8 @@ export type ReplicaInput =
     }
   /** What the turn made has left: apply what is due. Given when `wantsApply`. */
   | { readonly kind: 'apply' }
+  /** The process is about to end, and waits a little for `left`. */
+  | { readonly kind: 'leave' }
   /** The driver has idle time: continue a running capture by one piece. Given when `wantsCapture`, at most one a turn. */
   | { readonly kind: 'capture' }
   /**
@@ -113,6 +115,8 @@ export type ReplicaEffect =
     }
   /** Read one chunk of a snapshot ('' = the newest committed one); answered by `snapshotRead`. */
   | { readonly kind: 'readSnapshot'; readonly token: number; readonly snapshotId: string; readonly chunk: number }
+  /** Answer to `leave`: the group goes on without this server, or has no use for its waiting. */
+  | { readonly kind: 'left'; readonly reason: string }
   /** The store was changed under the state (suffix cut, snapshot installed): build a new core from disk, drop this one. */
   | { readonly kind: 'reload' }
 

@@ -49,6 +49,13 @@ export class Membership {
     this.#s.effects.push({ kind: 'address', id: server.id, address: server.address })
   }
 
+  /** Tells the driver where a server is, and to connect to it before there is anything to say. */
+  dial({ id, address }: { readonly id: NodeId; readonly address: string }): void {
+    if (id === this.#s.options.id) return
+    this.#addresses.set(id, address)
+    this.#s.effects.push({ kind: 'address', id, address, dial: true })
+  }
+
   /** An epoch above the own one runs: this server's part is over, whoever it was. */
   retire(): void {
     const s = this.#s

@@ -51,8 +51,10 @@ export class Primary {
     const s = this.#s
     const epoch = s.meta.epoch
     // Another incarnation proposed in this epoch: its records may be anywhere. Reports say so (cannotLead).
-    if (s.meta.claim === epoch) return
-    // Claim durable before the first proposal (PROTOCOL 2.7).
+    if (s.recovered.meta.claim === epoch) return
+    // Claim durable before the first proposal (PROTOCOL 2.7): it came with ENTER, which must be durable before an activation is taken.
+    if (s.meta.claim === epoch) return this.#lead(epoch)
+    // The store entered before ENTER claimed.
     s.writeMeta({ claim: epoch }, () => {
       if (s.meta.epoch === epoch && s.running) this.#lead(epoch)
     })
@@ -76,6 +78,8 @@ export class Primary {
 
   /** Something changed: large requests that waited are admitted as far as they fit now, or all are answered by one that may not propose. */
   admitHeld(): void {
+    // This server will lead the next epoch, too: they wait for that.
+    if (this.#s.draining && this.#s.drain?.target === this.#s.options.id) return
     while (this.#held.size > 0) {
       const frame = this.#held.next(this.#uncommittedBytes, !this.#mayPropose())
       if (frame === undefined) return
@@ -208,7 +212,7 @@ export class Primary {
   }
 
   #mayPropose(): boolean {
-    return this.#s.leading && this.#s.running
+    return this.#s.leading && this.#s.running && !this.#s.draining
   }
 
   #admit(connection: ConnectionId, session: ClerkSession, m: RequestsMessage, from: RequestId, to: RequestId): void {

@@ -1,12 +1,24 @@
 // The replica core: routes each input to the part that owns it, and after each step lets leave what the commit index allows.
-import type { BytesPort, ClientToReplica, ConnectionId, Core, Millis, Sender, ToReplicaServer } from '@coppice/protocol'
+import type {
+  BytesPort,
+  ClientToReplica,
+  ConfigToReplica,
+  ConnectionId,
+  Core,
+  Millis,
+  Sender,
+  ToReplicaServer,
+} from '@coppice/protocol'
+import { Announcement } from './announcement.js'
 import { Backup } from './backup.js'
 import { ClerkUpkeep } from './clerk-upkeep.js'
+import { Drain } from './drain.js'
 import { Fetch } from './fetch.js'
 import { Install } from './install.js'
 import type { ReplicaEffect, ReplicaInput, ReplicaOptions } from './io.js'
 import { Learning } from './learn.js'
 import { Lease } from './lease.js'
+import { Leaving } from './leaving.js'
 import { Membership } from './membership.js'
 import { OpenRecord } from './open-record.js'
 import { PendingReplies } from './pending-replies.js'
@@ -41,6 +53,9 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   readonly #source: TransferSource
   readonly #reporter: Reporter
   readonly #upkeep: ClerkUpkeep
+  readonly #drain: Drain
+  readonly #leaving: Leaving
+  readonly #announcement: Announcement
   #released = 0
   #begun = false
   #diskLow = false
@@ -64,13 +79,16 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#source = new TransferSource(s)
     this.#reporter = new Reporter(s, this.#lease, this.#replication)
     this.#upkeep = new ClerkUpkeep(s, this.#primary)
+    this.#leaving = new Leaving(s, this.#reporter)
+    this.#drain = new Drain(s, this.#primary, this.#replication)
+    this.#announcement = new Announcement(s, this.#membership, this.#upkeep)
     this.#released = s.commitIndex
     this.view = viewOf(s, this.#lease)
   }
 
   get wakeAt(): Millis {
     const parts = Math.min(this.#reporter.wakeAt, this.#replication.wakeAt, this.#reads.wakeAt, this.#fetch.wakeAt)
-    return Math.min(parts, this.#upkeep.wakeAt, this.#snapshots.wakeAt)
+    return Math.min(parts, this.#upkeep.wakeAt, this.#snapshots.wakeAt, this.#drain.wakeAt)
   }
 
   get wantsFlush(): boolean {
@@ -100,6 +118,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
       this.#reads.release()
       this.#snapshots.maybeCommit()
     }
+    this.#drain.settle()
+    this.#leaving.settle()
     if (!s.reloading) this.#primary.admitHeld()
     return s.effects
   }
@@ -120,6 +140,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#tick()
       case 'clientGone':
         this.#primary.clientGone(input.connection)
+        this.#drain.clientGone(input.connection)
         this.#pending.clientGone(input.connection)
         this.#reads.clientGone(input.connection)
         return this.#upkeep.clientGone(input.connection)
@@ -129,6 +150,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#source.onSnapshotRead(input)
       case 'apply':
         return this.#s.due.settle()
+      case 'leave':
+        return this.#leaving.begin()
       case 'capture':
         if (this.wantsCapture) this.#snapshots.capture()
         return
@@ -167,10 +190,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   }
 
   /** From config servers, which alone may change epochs and give leases. */
-  #onControl(
-    from: Sender,
-    m: Extract<ToReplicaServer, { kind: 'grant' | 'answer' | 'activate' | 'seal' | 'learn' | 'enter' | 'relinquish' }>,
-  ): void {
+  #onControl(from: Sender, m: ConfigToReplica): void {
     const servers = this.#reporter.configServers()
     // An unknown server, or one that lost its store under a known name, is refused.
     if (!servers.some((x) => x.id === from.id && (x.storeId ?? from.storeId) === from.storeId)) return
@@ -187,15 +207,25 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#membership.adopt(m.configuration)
       case 'seal':
         this.#learning.stop()
+        this.#drain.lengthen(m.epoch)
         this.#sealing.onSeal(from.id, m)
         return this.#install.overtaken()
       case 'learn':
         return this.#learning.onLearn(from.id, m)
       case 'enter':
         this.#learning.stop()
+        this.#drain.lengthen(m.epoch)
         return this.#install.onEnter(from.id, m)
       case 'relinquish':
         return this.#sealing.onRelinquish(from.id, m)
+      case 'announce':
+        return this.#announcement.onAnnounce(m)
+      case 'drain':
+        return this.#drain.onDrain(from.id, m)
+      case 'resume':
+        return this.#drain.onResume(m.epoch)
+      case 'mayLeave':
+        return this.#leaving.onMayLeave()
     }
   }
 
@@ -204,12 +234,15 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#upkeep.heard(connection)
     switch (m.kind) {
       case 'requests':
+        if (this.#drain.take({ connection, message: m })) return
         return this.#primary.onRequests(connection, m)
       case 'reads':
         return this.#reads.onReads(connection, m)
       case 'register':
+        if (this.#drain.take({ connection, message: m })) return
         return this.#primary.onRegister(connection, m)
       case 'skip':
+        if (this.#drain.take({ connection, message: m })) return
         return this.#primary.onSkip(connection, m)
       case 'status':
         return s.reply(connection, { kind: 'statusAnswer', requestId: m.requestId, status: statusOf(s, this.#lease) })
@@ -288,6 +321,9 @@ function viewOf(s: Shared, lease: Lease): ReplicaView {
     },
     get isPrimary() {
       return s.leading && s.running
+    },
+    get draining() {
+      return s.draining
     },
     get members() {
       return s.members

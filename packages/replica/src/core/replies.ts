@@ -28,9 +28,12 @@ export function movedMessage(
   return refusedMessage(s, of, clerkId, firstId, count, 'moved')
 }
 
-/** The newest active epoch known here, and its primary. */
+/** The newest active epoch known here, and its primary, or who will be that in a moment. */
 function whoLeads(s: Shared): { epoch: number; primary: string } {
   const known = s.configuration
+  const { drain } = s
+  if (drain !== undefined && drain.target !== s.options.id && (known?.epoch ?? 0) < drain.epoch)
+    return { epoch: known?.epoch ?? s.meta.epoch, primary: drain.target }
   return { epoch: known?.epoch ?? s.meta.epoch, primary: known?.members[0] ?? s.primary }
 }
 

@@ -10,6 +10,8 @@ type Answer = Extract<ConfigToReplica, { kind: 'answer' }>
 
 /** Reports without an answer after which the leader is looked for again. */
 const MAX_UNANSWERED = 2
+/** One that is about to end reports so much more often: it does not wait for long. */
+const LEAVING_PART = 1 / 4
 /** Least time between two reports, ms. */
 const HINT_PAUSE_MS = 20
 
@@ -33,11 +35,23 @@ export class Reporter {
     return this.#at
   }
 
+  /** Reports since the leader answered one. */
+  get unanswered(): number {
+    return this.#unanswered
+  }
+
+  /** Something is worth telling before its time. */
+  soon(): void {
+    this.#at = this.#s.now
+    this.tick()
+  }
+
   tick(): void {
     const s = this.#s
     if (s.now < this.#at) return
     this.#sentAt = s.now
-    this.#at = s.now + s.params.renewMs * (0.8 + 0.4 * s.random())
+    const everyMs = s.leaving ? s.params.renewMs * LEAVING_PART : s.params.renewMs
+    this.#at = s.now + everyMs * (0.8 + 0.4 * s.random())
     if (this.#unanswered >= MAX_UNANSWERED) this.#leader = ''
     this.#unanswered++
     const report = this.#report()
@@ -91,6 +105,7 @@ export class Reporter {
       nonce: asks ? this.#lease.ask() : '',
       freeDiskBytes: Math.floor(s.freeDiskBytes),
       ...(trouble === undefined ? {} : { trouble }),
+      ...(s.leaving ? { leaving: true as const } : {}),
     }
   }
 

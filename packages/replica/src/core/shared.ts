@@ -62,6 +62,10 @@ export class Shared {
   acceptedByPrimary = false
   /** The store was changed under the state: only a new core may go on. */
   reloading = false
+  /** Its process is about to end. */
+  leaving = false
+  /** A planned change to `epoch` is under way, whose primary will be `target`: nothing more is admitted in the epoch before it (drain.ts). */
+  drain: { readonly epoch: Epoch; readonly target: NodeId; until: Millis } | undefined
   /** Until then somebody who brings its log or its snapshot from here is taken to come back for more. */
   shippingUntil: Millis = -Infinity
   /** Bytes free on the data directory's disk. */
@@ -129,6 +133,11 @@ export class Shared {
   /** The epoch's activation is learned, it is not over as far as known here, and the store is trusted. */
   get running(): boolean {
     return this.activated && !this.sealed && !this.reloading
+  }
+
+  /** This server's epoch ends by a planned change: it admits no more. */
+  get draining(): boolean {
+    return this.drain !== undefined && this.meta.epoch < this.drain.epoch
   }
 
   /** Whether the sender is a member of the own, activated epoch with the store that is registered for it. */

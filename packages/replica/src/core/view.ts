@@ -12,6 +12,8 @@ export interface ReplicaView {
   readonly base: Index
   /** Whether this incarnation learned the activation of its epoch. */
   readonly activated: boolean
+  /** It admits nothing in its epoch, which ends by a planned change. */
+  readonly draining: boolean
   /** Primary of an activated, unsealed epoch with its claim durable: it may propose. */
   readonly isPrimary: boolean
   /** Members of its epoch, primary first; empty until the activation is learned. */

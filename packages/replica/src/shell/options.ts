@@ -36,6 +36,11 @@ export interface ReplicaStopped {
 export interface RunningReplica {
   /** host:port it listens on. */
   readonly address: string
+  /**
+   * Asks the group to go on without this replica, and resolves when it does, when it has no use for waiting, or after `withinMs`.
+   * What follows is `stop`: a member that ends without a word stops all writes until it is missed.
+   */
+  leave(withinMs: number): Promise<void>
   /** Orderly end: nothing new is taken, queued writes become durable, the store is closed. */
   stop(): Promise<void>
   /** Settles once, after `stop` or after a halt; a halt does not wait for a disk that may never answer. */

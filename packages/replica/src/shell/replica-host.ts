@@ -20,7 +20,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 
 const MiB = 1024 * 1024
 
-type HostEffect = Extract<ReplicaEffect, { kind: 'readLog' | 'readSnapshot' | 'reload' }>
+type HostEffect = Extract<ReplicaEffect, { kind: 'readLog' | 'readSnapshot' | 'left' | 'reload' }>
 
 export class ReplicaHost {
   readonly stopped: Promise<ReplicaStopped>
@@ -41,6 +41,7 @@ export class ReplicaHost {
   /** What the newest load cost; told with the core's own event about its recovery. */
   private loadCost: LogFields = {}
   private ending: Promise<void> | undefined
+  private onLeft: (() => void) | undefined
   private settle!: (how: ReplicaStopped) => void
 
   constructor(options: StartReplicaOptions, store: ReplicaStorage) {
@@ -94,6 +95,19 @@ export class ReplicaHost {
     })
     this.event('started', { address: this.advertised(), version, dataDir: this.options.dataDir })
     this.held.release((input) => this.driver?.input(input))
+  }
+
+  leave(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, withinMs)
+      this.onLeft = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      // A core that is being loaded has no part in any epoch that waits for it.
+      if (this.driver === undefined || this.loading !== undefined || this.ended) this.onLeft()
+      else this.driver.input({ kind: 'leave' })
+    })
   }
 
   async stop(): Promise<void> {
@@ -152,6 +166,8 @@ export class ReplicaHost {
         const read = this.store.readSnapshot(effect.snapshotId, chunk)
         return this.answer(read, (piece) => ({ kind: 'snapshotRead', token, chunk, ...piece }))
       }
+      case 'left':
+        return this.onLeft?.()
       case 'reload':
         return this.reload()
       default:
@@ -176,6 +192,7 @@ export class ReplicaHost {
       (core) => {
         if (this.ended) return
         this.driver?.replaceCore(core)
+        if (this.onLeft !== undefined) this.driver?.input({ kind: 'leave' })
         this.held.release((input) => this.driver?.input(input))
       },
       (error: unknown) => this.halt((error as Error).message),

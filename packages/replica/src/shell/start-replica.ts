@@ -14,5 +14,10 @@ export async function startReplica(options: StartReplicaOptions): Promise<Runnin
     await host.end()
     throw error
   }
-  return { address: host.address, stop: () => host.stop(), stopped: host.stopped }
+  return {
+    address: host.address,
+    leave: (withinMs) => host.leave(withinMs),
+    stop: () => host.stop(),
+    stopped: host.stopped,
+  }
 }

@@ -22,6 +22,8 @@ export class ReplicaHost extends Host {
   readonly #oracle: Oracle
   readonly #bytes: BytesPort
   readonly #diskMs: number
+  /** Set while it is leaving. */
+  onLeft: (() => void) | undefined
   #node: ReplicaNode | undefined
   #stores = 0
 
@@ -52,6 +54,21 @@ export class ReplicaHost extends Host {
   }
   get view(): ReplicaView | undefined {
     return this.alive ? this.#node?.view : undefined
+  }
+
+  /** SIGTERM: it asks the group to go on without it and ends when that is so, or after `withinMs`. */
+  leave(withinMs: number): void {
+    if (!this.alive || this.paused) return
+    const { incarnation } = this
+    const end = (): void => {
+      if (this.incarnation === incarnation) this.crash('orderly end')
+    }
+    this.onLeft = () => {
+      this.onLeft = undefined
+      this.around.kernel.after(0, end)
+    }
+    this.around.kernel.after(withinMs, end)
+    this.input({ kind: 'leave' })
   }
 
   /** The machine's disk is lost for ever; it comes back under its old name with an empty store. */
@@ -90,11 +107,13 @@ export class ReplicaHost extends Host {
       this.#node = loader.finish(this.clock.now())
     })
     this.core = this.#node as never
+    if (this.onLeft !== undefined) this.around.kernel.after(0, () => this.input({ kind: 'leave' }))
     this.#oracle.loaded(this)
     this.installed()
   }
 
   protected override lose(): void {
+    this.onLeft = undefined
     this.disk.crash()
     this.disk.hanging = false
     this.#node = undefined
@@ -136,6 +155,9 @@ export class ReplicaHost extends Host {
         return
       case 'readSnapshot':
         this.#whenDrained(() => this.#readSnapshot(own.token, own.snapshotId, own.chunk))
+        return
+      case 'left':
+        this.onLeft?.()
         return
       case 'reload':
         this.note('reload')

@@ -1,6 +1,7 @@
 // All mutants of PROTOCOL 8.
 import { CONFIG_MUTANTS } from './config.js'
 import type { Mutant } from './mutant.js'
+import { DRAIN_MUTANTS } from './drain.js'
 import { REPLICA_MUTANTS } from './replica.js'
 
-export const MUTANTS: readonly Mutant[] = [...REPLICA_MUTANTS, ...CONFIG_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [...REPLICA_MUTANTS, ...CONFIG_MUTANTS, ...DRAIN_MUTANTS]

@@ -158,7 +158,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     name: 'primary resumes its epoch',
     rule: 'PROTOCOL 2.7',
     edits: [
-      { file: `${CORE}/primary.js`, find: 'if (s.meta.claim === epoch)', replace: 'if (false)' },
+      { file: `${CORE}/primary.js`, find: 'if (s.recovered.meta.claim === epoch)', replace: 'if (false)' },
       { file: `${CORE}/report.js`, find: 's.recovered.meta.claim === meta.epoch', replace: 'false' },
     ],
     story: 'primary-restarts-at-once',

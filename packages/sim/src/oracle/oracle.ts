@@ -25,6 +25,10 @@ export class Oracle {
   readonly #bytes: BytesPort
   readonly #versionOfAnswer = new Map<string, Index>()
   readonly #repliedTo = new Map<number, number>()
+  /** Primaries that said DRAINED and have not said since that they admit again: the epoch, and where its log ended. */
+  readonly #drained = new Map<NodeId, { readonly epoch: Epoch; readonly next: Index }>()
+  drains = 0
+  undoneDrains = 0
   hashComparisons = 0
   /** Replies to requests that had been replied to before. */
   repeatedReplies = 0
@@ -95,8 +99,17 @@ export class Oracle {
           return `${host.id} proposes in epoch ${message.epoch}, whose primary is ${value?.members[0] ?? 'nobody: it never ran'}`
         })
         this.logs.proposes(message.epoch, `${host.id}.${host.generation}`)
+        this.#drainedProposes(host, message.epoch, message.prevIndex)
         break
       }
+      case 'drained':
+        if (host.view?.isPrimary !== true) break
+        this.drains++
+        this.#drained.set(host.id, { epoch: host.view.meta.epoch, next: message.nextIndex })
+        check(host.view.commitIndex === message.nextIndex, 'drain', () => {
+          return `${host.id} says drained at ${message.nextIndex} and knows ${host.view?.commitIndex} committed`
+        })
+        break
       case 'appendAck':
         check(message.durableIndex <= store.end, 'I8', () => {
           return `${host.id} tells ${to} that ${message.durableIndex} is durable; its disk has ${store.end}`
@@ -124,6 +137,21 @@ export class Oracle {
         break
       default:
     }
+  }
+
+  /** A drained primary proposes nothing more in its epoch, unless it said before that it admits again. */
+  #drainedProposes(host: ReplicaHost, epoch: Epoch, index: Index): void {
+    const drained = this.#drained.get(host.id)
+    check(drained === undefined || drained.epoch !== epoch || index < drained.next, 'drain', () => {
+      return `${host.id} proposes ${index} in epoch ${epoch} after it said that it is drained at ${drained?.next}`
+    })
+  }
+
+  /** It admits again, or its epoch is over. */
+  drainEnded(node: NodeId, leads: boolean): void {
+    const drained = this.#drained.get(node)
+    if (leads && this.replicas.find((r) => r.id === node)?.view?.meta.epoch === drained?.epoch) this.undoneDrains++
+    this.#drained.delete(node)
   }
 
   /** A replica answers a clerk: nothing uncommitted leaves it (I7). */
@@ -162,6 +190,7 @@ export class Oracle {
   // ---- cores
   /** A core was built from disk. */
   loaded(host: ReplicaHost): void {
+    this.#drained.delete(host.id)
     this.#seenCommit.set(host.id, 0)
     const { view } = host
     if (view !== undefined) {

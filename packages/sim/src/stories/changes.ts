@@ -2,7 +2,7 @@
 import { at, backupOf, cutOff, moveAway, START_MS, story } from './tell.js'
 import type { Story } from './tell.js'
 
-const STAGES = ['reserve', 'prepare', 'seal', 'enter', 'relinquish', 'activate'] as const
+const STAGES = ['reserve', 'prepare', 'drain', 'seal', 'enter', 'relinquish', 'activate'] as const
 
 const leaderDies = STAGES.map((stage) =>
   story(`leader-dies-at-${stage}`, (c) => {

@@ -3,7 +3,14 @@ import { CALL_STORIES } from './calls.js'
 import { CHANGE_STORIES } from './changes.js'
 import { LEASE_STORIES } from './leases.js'
 import { MACHINE_STORIES } from './machines.js'
+import { PLAN_STORIES } from './plans.js'
 import type { Story } from './tell.js'
 
 export type { Story } from './tell.js'
-export const STORIES: readonly Story[] = [...MACHINE_STORIES, ...CHANGE_STORIES, ...LEASE_STORIES, ...CALL_STORIES]
+export const STORIES: readonly Story[] = [
+  ...MACHINE_STORIES,
+  ...CHANGE_STORIES,
+  ...PLAN_STORIES,
+  ...LEASE_STORIES,
+  ...CALL_STORIES,
+]

@@ -23,8 +23,8 @@ export interface AttemptPlan {
   readonly next: readonly NodeId[]
   /** Fewest members it may go on with; less than next.length only in a failover. */
   readonly least: number
-  /** The group runs: new members learn before anything is stopped. */
-  readonly prepare: boolean
+  /** The group runs: new members learn before anything is stopped, and the epoch is drained before it is sealed. */
+  readonly planned: boolean
   /** Members the group should have from then on. */
   readonly wanted: number
   /** The operator's request it carries out; its result is chosen together with the activation. */
@@ -65,7 +65,7 @@ export type AttemptInput =
 
 export type Step<T> = Generator<AttemptWait, T, AttemptInput>
 
-export type Stage = 'reserve' | 'prepare' | 'seal' | 'enter' | 'relinquish' | 'activate'
+export type Stage = 'reserve' | 'prepare' | 'drain' | 'seal' | 'enter' | 'relinquish' | 'activate'
 
 /** What an attempt sees of its leader. */
 export interface AttemptEnv {

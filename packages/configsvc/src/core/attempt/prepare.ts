@@ -4,7 +4,7 @@
 // A learner says itself that it has all there is, which under steady writes is a matter of chance: something more is committed always.
 // So learning is also watched in rounds, each up to what was committed when it began (Raft, section 4.2.1): a short round is near enough.
 import { FREE_DISK_WATERMARK_BYTES } from '@coppice/protocol'
-import type { ConfigState, Index, Millis, NodeId } from '@coppice/protocol'
+import type { ConfigState, ConfigToReplica, Epoch, Index, Millis, NodeId } from '@coppice/protocol'
 import {
   LEARNER_SILENCE_FACTOR,
   LEARN_PATIENCE_MS,
@@ -39,6 +39,7 @@ export function* prepare(
   env: AttemptEnv,
   plan: AttemptPlan,
   prev: ConfigState,
+  r: Epoch,
   tag: string,
 ): Step<(AttemptResult & { kind: 'abandoned' }) | undefined> {
   for (const id of plan.next) {
@@ -61,7 +62,13 @@ export function* prepare(
     const progress = { bytes: -1, nextIndex: -1, progressAt: env.now }
     learners.set(id, { ready: false, ...progress, round, shortestMs: Infinity, noShorter: 0 })
   }
-  if (learners.size === 0) return undefined
+  const members = plan.next.map((id) => entryOf(prev, id))
+  const announce: ConfigToReplica = { kind: 'announce', group: prev.group, epoch: r, prev: prev.epoch, members }
+  const told = [...new Set([prev.members[0]!, ...plan.next])]
+  if (learners.size === 0) {
+    for (const id of told) env.send(id, announce)
+    return undefined
+  }
   env.stage('prepare', { learners: [...learners.keys()] })
   let failure: (AttemptResult & { kind: 'abandoned' }) | undefined
   yield* repeatUntil(env, {
@@ -78,7 +85,8 @@ export function* prepare(
         source: entryOf(prev, source),
       } as const
       // Those that are ready, too: they go on, so as not to fall behind while the others learn.
-      return [...learners.keys()].map((id) => [id, message] as const)
+      const learn = [...learners.keys()].map((id) => [id, message] as const)
+      return [...told.map((id) => [id, announce] as const), ...learn]
     },
     onMessage: (from, message) => {
       const learner = learners.get(from)

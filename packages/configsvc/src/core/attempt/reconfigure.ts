@@ -1,10 +1,11 @@
-// One attempt at a new epoch, straight through the steps of PROTOCOL 2: RESERVE, PREPARE, SEAL, ENTER, RELINQUISH, ACTIVATE. It ends
+// One attempt at a new epoch, straight through the steps of PROTOCOL 2: RESERVE, PREPARE, DRAIN, SEAL, ENTER, RELINQUISH, ACTIVATE. It ends
 // activated or abandoned; once its activation is proposed it cannot be abandoned any more.
 import { GENESIS_LINEAGE, GENESIS_NEXT, MAX_ADMIN_RESULTS, configurationOf } from '@coppice/protocol'
 import type { CatchUp, ConfigState, Epoch, EpochSummary, Index, Lineage, Millis, NodeId } from '@coppice/protocol'
 import { MAX_HISTORY, REPEAT_MS } from '../bounds.js'
 import { abandoned, choose, entryOf, repeatUntil } from './attempt.js'
 import type { AttemptEnv, AttemptPlan, AttemptResult, Step } from './attempt.js'
+import { drain, resume } from './drain.js'
 import { enter } from './enter.js'
 import type { EnterMessage, EnterReply, Patience } from './enter.js'
 import { prepare } from './prepare.js'
@@ -28,15 +29,23 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
   const checkpointId = `e${r}-b${env.ballot.round}-${env.ballot.node.slice(0, 32)}`
 
   // 2 PREPARE: nothing is stopped yet.
-  if (plan.prepare) {
-    const failure = yield* prepare(env, plan, prev, checkpointId)
+  let stoppedAt = env.now
+  if (plan.planned) {
+    const failure = yield* prepare(env, plan, prev, r, checkpointId)
     if (failure !== undefined) return failure
+    // A planned change drains first, so that nobody has to wait.
+    const drained = yield* drain(env, plan, prev, r, checkpointId)
+    if (drained.kind === 'abandoned') return drained
+    stoppedAt = drained.since
+  }
+  const giveUp = (result: AttemptResult & { kind: 'abandoned' }): AttemptResult => {
+    if (plan.planned) resume(env, plan, prev, r)
+    return result
   }
 
   // 3 SEAL: the old epoch ends; epoch 1 has none before it (P7).
-  const sealedAt = env.now
   const begun = prev.epoch === 0 ? bootstrap(env, plan) : yield* sealPrevious(env, plan, prev, r)
-  if ('kind' in begun) return begun
+  if ('kind' in begun) return giveUp(begun)
 
   // 4 ENTER: all targets, or none.
   const { next, start } = begun
@@ -55,14 +64,14 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
     params: prev.params,
   }
   const entered = yield* enter(env, message, patienceFor(plan, next))
-  if (entered.kind === 'abandoned') return entered
+  if (entered.kind === 'abandoned') return giveUp(entered)
 
   // 5 RELINQUISH: from here on the old epoch gets no lease.
   yield* relinquish(env, prev, r, next)
 
   // 6 ACTIVATE: proposed once, repeated by the proposer until it is chosen; there is no way back.
   env.stage('activate', { epoch: r })
-  const summary = summaryOf(plan, r, next, start, entered.replies, prev.epoch === 0 ? 0 : env.now - sealedAt)
+  const summary = summaryOf(plan, r, next, start, entered.replies, prev.epoch === 0 ? 0 : env.now - stoppedAt)
   const chosen = yield* choose((s) => activation(s, prev, r, start, checkpointId, summary, plan))
   if (chosen === undefined) return abandoned('the epoch changed meanwhile')
 
@@ -76,6 +85,9 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
     env.leases.granted(env.now, id)
     env.send(id, { kind: 'grant', group: prev.group, epoch: r, nonce, configuration })
   }
+  // Whoever is a member no longer tells those that still ask it where to go.
+  for (const id of prev.members)
+    if (!next.includes(id)) env.send(id, { kind: 'activate', group: prev.group, configuration })
   return { kind: 'activated', state: chosen }
 }
 

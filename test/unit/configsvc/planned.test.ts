@@ -1,0 +1,145 @@
+// Planned changes as the config service carries them out (PROTOCOL 2): they drain first, hand-overs keep the members, and a member that goes
+// down is let go before it is silent.
+import { expect, it } from 'vitest'
+import { DEFAULT_PARAMS } from '@coppice/protocol'
+import { Network } from './network.js'
+import type { NetworkOptions } from './network.js'
+
+function running(options: NetworkOptions = {}): Network {
+  const net = new Network({ replicas: 3, ...options })
+  net.runUntil(() => net.main?.epoch === 1 && net.main.members.every((id) => net.replicas.get(id)!.leaseValid()))
+  return net
+}
+
+/** What was sent to replicas from here on, as `kind to`, once each. */
+function listen(net: Network, ...kinds: string[]): string[] {
+  const heard: string[] = []
+  net.filter = (_from, to, { kind }) => {
+    const what = `${kind} ${to}`
+    if (kinds.includes(kind) && heard.at(-1) !== what) heard.push(what)
+    return true
+  }
+  return heard
+}
+
+function handOver(net: Network, to: string, adminId = `to-${to}`): unknown {
+  const from = net.replies.length
+  net.ask(net.leader!.id, 1, { kind: 'admin', requestId: 1, adminId, group: 'main', to: [to], handover: true })
+  net.runUntil(() => net.replies.length > from, 20_000, 'an answer')
+  const { message } = net.replies.at(-1)!
+  return message.kind === 'adminAnswer' ? message.result : undefined
+}
+
+it('handover_keepsTheMembers', () => {
+  const net = running()
+  expect(handOver(net, 'r3')).toMatchObject({ ok: true, epoch: 2 })
+  expect(net.main).toMatchObject({ members: ['r3', 'r1', 'r2'], wanted: 3 })
+  expect(net.main!.history.at(-1)).toMatchObject({ cause: 'operator', detail: 'hand over to r3' })
+})
+
+it('handover_toThePrimary_isDoneAlready', () => {
+  const net = running()
+  expect(handOver(net, 'r1')).toMatchObject({ ok: true, message: 'epoch 1 has this primary already' })
+  expect(net.main!.epoch).toBe(1)
+})
+
+it('handover_toWhoeverIsNoMember_isRefused', () => {
+  const net = running({ replicas: 4 })
+  const spare = ['r1', 'r2', 'r3', 'r4'].find((id) => !net.main!.members.includes(id))!
+  expect(handOver(net, spare)).toMatchObject({ ok: false, message: expect.stringContaining('is not a member') })
+})
+
+it('plannedChange_drainsTheTargetFirst_thenThePrimary_thenSeals', () => {
+  const net = running()
+  const heard = listen(net, 'announce', 'drain', 'drained', 'seal')
+  expect(handOver(net, 'r2')).toMatchObject({ ok: true })
+  const drains = heard.filter((what) => what.startsWith('drain ') || what.startsWith('seal'))
+  expect(drains[0]).toBe('drain r2')
+  expect(drains.indexOf('drain r1')).toBeGreaterThan(0)
+  expect(drains.indexOf('drain r1')).toBeLessThan(drains.findIndex((what) => what.startsWith('seal')))
+  expect(heard[0]).toMatch(/^announce/)
+})
+
+it('failover_drainsNobody', () => {
+  const net = running()
+  const heard = listen(net, 'drain', 'announce')
+  net.crash('r1')
+  net.runUntil(() => net.main!.epoch === 2, 5_000)
+  expect(heard).toEqual([])
+})
+
+it('drain_thatDoesNotEnd_isBounded', () => {
+  const net = running()
+  net.replicas.get('r1')!.drains = false
+  const at = net.now
+  expect(handOver(net, 'r2')).toMatchObject({ ok: true, epoch: 2 })
+  expect(net.now - at).toBeGreaterThan(DEFAULT_PARAMS.failMs / 2)
+  expect(net.now - at).toBeLessThan(DEFAULT_PARAMS.failMs)
+})
+
+it('targetThatSaysNothing_isNotWaitedForLong', () => {
+  const net = running()
+  net.replicas.get('r2')!.drains = false
+  const at = net.now
+  expect(handOver(net, 'r2')).toMatchObject({ ok: true })
+  expect(net.now - at).toBeLessThan(DEFAULT_PARAMS.failMs / 2)
+})
+
+it('attemptGivenUpAfterItsDrain_letsThePrimaryAdmitAgain', () => {
+  const net = running()
+  const [r1, r2] = [net.replicas.get('r1')!, net.replicas.get('r2')!]
+  r2.catchUp = 'mute'
+  expect(handOver(net, 'r2')).toMatchObject({ ok: false })
+  expect(r1.resumed).toBe(1)
+  expect(r2.resumed).toBe(1)
+})
+
+it('memberThatGoesDown_isLetGo_beforeItIsSilent', () => {
+  const net = running()
+  const r1 = net.replicas.get('r1')!
+  r1.leaving = true
+  const at = net.now
+  net.runUntil(() => r1.mayLeave, 5_000, 'leave')
+  expect(net.now - at).toBeLessThan(DEFAULT_PARAMS.failMs)
+  expect(net.main).toMatchObject({ members: ['r2', 'r3'], wanted: 3 })
+  expect(net.main!.history.at(-1)).toMatchObject({ cause: 'leave', detail: 'r1 goes down' })
+  // It is not taken back before it has started again.
+  net.runFor(2_000)
+  expect(net.main!.members).toEqual(['r2', 'r3'])
+  net.crash('r1')
+  net.restart('r1')
+  net.untilActive(['r2', 'r3', 'r1'])
+})
+
+it('memberThatTheGroupCannotDoWithout_isNotHeldUp', () => {
+  const net = running({ replicas: 2, wanted: 2 })
+  const r1 = net.replicas.get('r1')!
+  r1.leaving = true
+  net.runUntil(() => r1.mayLeave, 2_000, 'leave')
+  expect(net.main!.epoch).toBe(1)
+})
+
+it('allThatGoDownAtOnce_areLetGo', () => {
+  const net = running()
+  const all = [...net.replicas.values()]
+  for (const r of all) r.leaving = true
+  net.runUntil(() => all.every((r) => r.mayLeave), 2_000, 'leave')
+})
+
+it('leave_goesBeforeARequestThatPrepares_andTheRequestFollows', () => {
+  const net = running({ replicas: 4 })
+  const { members } = net.main!
+  const [spare] = [...net.replicas.keys()].filter((id) => !members.includes(id))
+  net.replicas.get(spare!)!.catchUp = 'fullForEver'
+  net.after(300, () => (net.replicas.get('r1')!.leaving = true))
+  net.after(2_000, () => (net.replicas.get(spare!)!.catchUp = 'delta'))
+  expect(net.reconfigure([spare!, 'r2', 'r3'])).toMatchObject({ ok: true })
+  expect(net.main!.history.map((h) => h.cause).slice(0, 2)).toEqual(['bootstrap', 'leave'])
+})
+
+it('serverThatGoesDown_isNoTarget', () => {
+  const net = running({ replicas: 2, wanted: 2 })
+  net.replicas.get('r2')!.leaving = true
+  net.runFor(400)
+  expect(handOver(net, 'r2')).toMatchObject({ ok: false, message: expect.stringContaining('is going down') })
+})
