@@ -19,6 +19,7 @@ function state(version: number, epoch: number): ConfigState {
     wanted: 1,
     servers: [],
     configServers: [],
+    formerConfigServers: [],
     params: DEFAULT_PARAMS,
     adminResults: [],
     history: [],

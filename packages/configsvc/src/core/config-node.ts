@@ -2,6 +2,7 @@
 // done; what this server says to itself is handled within the same step.
 import { DEFAULT_GROUP, assert, configurationOf, unreachable } from '@coppice/protocol'
 import type {
+  Accepted,
   Ballot,
   ClientToConfig,
   ConfigState,
@@ -15,6 +16,7 @@ import type {
   NodeId,
   Report,
   Sender,
+  Standing,
   ToConfigServer,
 } from '@coppice/protocol'
 import { Acceptor } from './acceptor.js'
@@ -22,7 +24,7 @@ import type { AcceptorAnswer } from './acceptor.js'
 import { answerClient } from './clients.js'
 import { DurableWrites } from './durable-writes.js'
 import { Election } from './election.js'
-import { isVoter, votersOf } from './formation.js'
+import { isVoter, newerVoters, standingOf, votersOf } from './formation.js'
 import type { Voters } from './formation.js'
 import { FsyncMeter } from './fsync-meter.js'
 import type { ConfigEffect, ConfigInput, ConfigOptions, RecoveredRegister } from './io.js'
@@ -76,6 +78,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     if (this.leadership?.lostTouch === true) this.stepDown('no confirmed round', false) // P5
     this.take(input)
     for (let said = this.toSelf.shift(); said !== undefined; said = this.toSelf.shift()) this.onMessage(this.self, said)
+    if (this.leadership?.removed === true) this.stepDown('removed from the config servers', false) // P6
     this.wakeAt = Math.min(this.election.wakeAt, this.leadership?.wakeAt ?? Infinity)
     return this.effects
   }
@@ -104,23 +107,24 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   private onMessage(from: Sender, message: ToConfigServer): void {
     switch (message.kind) {
       case 'preVote':
-        return this.election.onPreVote(this.now, from, message.round)
+        return this.onPreVote(from, message.round, message.standing)
       case 'preVoteReply':
         return this.election.onPreVoteReply(this.now, from, message.round, message.granted)
       case 'prepare':
-        return this.onPrepare(from, message.ballot)
+        return this.onPrepare(from, message.ballot, message.standing)
       case 'promise': {
         const { ballot, address, accepted } = message
+        for (const { value } of accepted) for (const s of value.configServers) this.noteNewAddress(s.id, s.address)
         return this.election.onPromise(this.now, from.id, ballot, { storeId: from.storeId, address, accepted })
       }
       case 'propose': {
-        if (!this.mayLead(from, message.ballot) || message.version !== message.value.version) return
+        if (message.ballot.node !== from.id || message.version !== message.value.version) return
         const answer = this.acceptor.onPropose(message.ballot, message.version, message.value)
         if (answer !== undefined) this.answerLeader(from, message.ballot, answer)
         return
       }
       case 'confirm': {
-        if (!this.mayLead(from, message.ballot)) return
+        if (message.ballot.node !== from.id) return
         const answer = this.acceptor.onConfirm(message.ballot, message.round, message.chosen)
         for (const value of answer.learned) this.onLearned(value)
         return this.answerLeader(from, message.ballot, answer)
@@ -131,6 +135,10 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
       case 'confirmed':
         if (this.isOurs(message.ballot)) this.leadership?.onConfirmed(from, message.round, message.missing)
         return
+      case 'askChosen':
+        return this.tellChosen(from, message.known)
+      case 'chosen':
+        return this.onTold(from, message.leader, message.values)
       case 'ballotRefused':
         return this.onBallotRefused(from, message.ballot, message.promised)
       case 'report':
@@ -150,9 +158,16 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
 
   // ---- acceptor
 
-  private onPrepare(from: Sender, ballot: Ballot): void {
-    // A wiped store, or a stranger, may not take the lead away from those that remember.
-    if (!this.mayLead(from, ballot)) return
+  private onPreVote(from: Sender, round: number, standing: Standing): void {
+    for (const s of standing?.configServers ?? []) this.noteNewAddress(s.id, s.address)
+    this.election.onPreVote(this.now, from, round, standing)
+    // P6: who does not know yet that it has no vote learns it.
+    if (!isVoter(this.votersBy(standing), from)) this.tellChosen(from, [])
+  }
+
+  private onPrepare(from: Sender, ballot: Ballot, standing: Standing): void {
+    // A wiped store, a server that was removed, or a stranger, may not take the lead away from those that remember.
+    if (ballot.node !== from.id || !isVoter(this.votersBy(standing), from)) return
     const answer = this.acceptor.onPrepare(ballot, this.options.address)
     if (answer.reply.kind === 'promise') {
       if (this.leadership !== undefined) this.stepDown(`${from.id} stands with a higher ballot`, false)
@@ -170,13 +185,9 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     this.writes.after(this.now, answer.writes, () => this.send(from.id, answer.reply))
   }
 
-  /** A ballot is used by the server it names, and only by one whose store may vote. */
-  private mayLead(from: Sender, ballot: Ballot): boolean {
-    return ballot.node === from.id && isVoter(this.voters, from)
-  }
-
   private onBallotRefused(from: Sender, ballot: Ballot, promised: Ballot): void {
-    if (!isVoter(this.voters, from)) return
+    // Of the voters alone: what a stranger promised stands in nobody's way.
+    if (!(this.leadership?.counts(from) ?? isVoter(this.voters, from))) return
     this.election.onRefused(this.now, ballot, promised)
     // An acceptor that promised more will never confirm our rounds: lead it with a higher ballot, or follow.
     if (this.isOurs(ballot)) this.stepDown(`${from.id} promised a higher ballot`, true)
@@ -184,8 +195,20 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
 
   // ---- election and leadership
 
+  private get accepted(): Accepted | undefined {
+    return this.acceptor.acceptedByGroup.get(DEFAULT_GROUP)
+  }
+
+  /** By the newest value of `main` this server accepted, or by a newer one that it was told is chosen. */
   private get voters(): Voters {
-    return votersOf(this.acceptor.acceptedByGroup.get(DEFAULT_GROUP)?.value, this.options.peers)
+    const accepted = this.accepted?.value
+    const told = this.learnedByGroup.get(DEFAULT_GROUP)
+    const newest = told !== undefined && told.version > (accepted?.version ?? 0) ? told : accepted
+    return votersOf(newest, this.options.peers)
+  }
+
+  private votersBy(standing: Standing): Voters {
+    return newerVoters(this.voters, this.accepted, standing)
   }
 
   private isOurs(ballot: Ballot): boolean {
@@ -207,6 +230,30 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     if (known !== undefined && known.version >= value.version) return
     this.learnedByGroup.set(value.group, value)
     for (const s of [...value.configServers, ...value.servers]) this.noteAddress(s.id, s.address)
+  }
+
+  /** A server without a vote: removed, not added yet, or with another store than the recorded one. */
+  private tellChosen(to: Sender, known: readonly (readonly [GroupName, number])[]): void {
+    const versions = new Map(known)
+    const values = [...this.learnedByGroup.values()].filter((v) => v.version > (versions.get(v.group) ?? 0))
+    const leader = this.election.leaderHint(this.now)
+    if (values.length > 0 || leader !== '') this.send(to.id, { kind: 'chosen', leader, values })
+  }
+
+  private askChosen(): void {
+    const known = [...this.learnedByGroup.values()].map((v): [GroupName, number] => [v.group, v.version])
+    const told = [...this.voters.servers, ...this.options.peers].map((s) => s.id)
+    for (const id of new Set(told)) if (id !== this.self.id) this.send(id, { kind: 'askChosen', known })
+  }
+
+  private onTold(from: Sender, leader: NodeId, values: readonly ConfigState[]): void {
+    // A voter learns from its leader; what is told beside that could be older than what it accepted.
+    if (this.leadership !== undefined) return
+    const { clusterId } = this.view
+    for (const value of values) if (clusterId === '' || value.clusterId === clusterId) this.onLearned(value)
+    // From a voter alone, which heard it itself: servers without a vote could keep a dead leader's name alive among themselves.
+    if (leader !== '' && !isVoter(this.voters, this.self) && isVoter(this.voters, from))
+      this.election.onHint(this.now, leader)
   }
 
   // ---- replicas and clients
@@ -274,6 +321,11 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         get voters() {
           return node.voters
         },
+        get standing() {
+          return standingOf(node.accepted)
+        },
+        votersBy: (standing) => this.votersBy(standing),
+        askChosen: () => this.askChosen(),
         send: (to, message) => this.send(to, message),
         promiseOwn: (ballot, then) => {
           const { writes, reply } = this.acceptor.onPrepare(ballot, this.options.address)
@@ -299,6 +351,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
       options: this.options,
       send: (to, message) => this.send(to, message),
       reply: (connection, message) => this.effects.push({ kind: 'reply', connection, message }),
+      address: (id, address) => this.noteAddress(id, address),
       event: (name, fields) => this.event(name, fields),
       onChosen: (value) => this.onLearned(value),
       answerReport: (to, report, reason) => this.answerReport(to, report, reason),
@@ -318,7 +371,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         return node.acceptor.promised
       },
       get clusterId() {
-        return node.acceptor.acceptedByGroup.get(DEFAULT_GROUP)?.value.clusterId ?? ''
+        return (node.accepted?.value ?? node.learnedByGroup.get(DEFAULT_GROUP))?.clusterId ?? ''
       },
       get groups() {
         return [...node.learnedByGroup.keys()]
