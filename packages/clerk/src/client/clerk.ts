@@ -245,6 +245,8 @@ export class Clerk implements ClerkLike {
         this.#reads.onReplies(member, message)
         if (this.#sessions.every(([session]) => session.idle)) this.#routing.onReadProgress(message.epoch)
         return
+      case 'config':
+        return this.#routing.onTold(message.configuration)
       case 'registered':
         this.#routing.onEpoch(message.epoch)
         for (const [, answers] of this.#sessions) answers.onRegistered(member, message)
@@ -259,7 +261,7 @@ export class Clerk implements ClerkLike {
         }
         return
       default:
-        // Answers to the command's questions; a clerk asks none.
+        // Answers to the command's other questions; a clerk asks none of them.
         return
     }
   }

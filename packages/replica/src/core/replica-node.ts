@@ -164,8 +164,10 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     m: Extract<ToReplicaServer, { kind: 'grant' | 'answer' | 'activate' | 'seal' | 'learn' | 'enter' | 'relinquish' }>,
   ): void {
     const servers = this.#reporter.configServers()
-    // An unknown server, or one that lost its store under a known name, is refused.
-    if (!servers.some((x) => x.id === from.id && (x.storeId ?? from.storeId) === from.storeId)) return
+    // An unknown server, or one that lost its store under a known name, is refused; but one that the command line names may tell what is
+    // chosen, for the list may have changed since it was stored (P6).
+    const known = servers.some((x) => x.id === from.id && (x.storeId ?? from.storeId) === from.storeId)
+    if (!known && !(m.kind === 'answer' && this.#s.options.configServers.some((x) => x.id === from.id))) return
     switch (m.kind) {
       case 'grant':
         this.#reporter.onGrant(from.id)
@@ -205,6 +207,12 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#primary.onSkip(connection, m)
       case 'status':
         return s.reply(connection, { kind: 'statusAnswer', requestId: m.requestId, status: statusOf(s, this.#lease) })
+      case 'getConfig': {
+        // A clerk whose config servers all are gone asks a replica; of another group nothing is known here.
+        const { requestId } = m
+        const configuration = m.group === s.meta.group ? (s.configuration ?? null) : null
+        return s.reply(connection, { kind: 'config', requestId, leader: this.#reporter.leader, configuration })
+      }
       case 'hash': {
         const { nextIndex } = s.log
         const { requestId } = m
@@ -246,7 +254,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   #begin(): void {
     const s = this.#s
     this.#begun = true
-    for (const server of s.options.configServers) this.#membership.address(server)
+    for (const server of [...s.options.configServers, ...(s.meta.configServers ?? [])]) this.#membership.address(server)
     const { epoch, sealedFor } = s.meta
     s.event('recovered', {
       epoch,
