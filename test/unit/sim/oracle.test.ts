@@ -29,7 +29,7 @@ const ballot = (round: number) => ({ round, node: 'c1' })
 
 describe('registers', () => {
   test('accepted_is_chosen_by_a_majority_in_one_ballot_only', () => {
-    const registers = new Registers(3)
+    const registers = new Registers()
     registers.enterSent(1, 'e1', 0)
     expect(registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 1) })).toBeUndefined()
     expect(registers.accepted('c2', { ballot: ballot(2), version: 1, value: state(1, 1) })).toBeUndefined()
@@ -37,14 +37,14 @@ describe('registers', () => {
     expect(registers.accepted('c3', { ballot: ballot(2), version: 1, value: state(1, 1) })?.epoch).toBe(1)
   })
   test('accepted_two_values_of_one_version_is_a_violation', () => {
-    const registers = new Registers(1)
+    const registers = new Registers()
     registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 0) })
     expect(() =>
       registers.accepted('c1', { ballot: ballot(2), version: 1, value: { ...state(1, 0), wanted: 2 } }),
     ).toThrow('P3')
   })
   test('accepted_an_epoch_that_did_not_grow_out_of_the_active_one_is_a_violation', () => {
-    const registers = new Registers(1)
+    const registers = new Registers()
     registers.enterSent(1, 'e1', 0)
     registers.enterSent(3, 'e3', 2)
     registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 1) })
