@@ -16,7 +16,7 @@ import type {
   Sender,
 } from '@coppice/protocol'
 import type { AdminRequest } from './admins.js'
-import { MAX_GROUPS } from './bounds.js'
+import { CALL_SILENT_MS, MAX_GROUPS } from './bounds.js'
 import { ConfigServerChanges } from './config-server-changes.js'
 import type { ChangeRequest } from './config-server-changes.js'
 import { GroupController } from './controller.js'
@@ -53,12 +53,15 @@ export class Leadership {
   private readonly controllerByGroup = new Map<GroupName, GroupController>()
   private readonly changes: ConfigServerChanges
   private heartbeatAt: Millis
+  /** When servers that are not heard are told who leads. */
+  private callAt: Millis
 
   constructor(host: LeadershipHost, ballot: Ballot, won: Won) {
     this.host = host
     this.ballot = ballot
     this.electedAt = host.now // L4 counts from here
     this.heartbeatAt = host.now
+    this.callAt = host.now + CALL_SILENT_MS
     const { options } = host
     if (won.kind === 'adopt') {
       this.electorate = new Electorate(won.values.get(DEFAULT_GROUP)!.configServers)
@@ -116,6 +119,10 @@ export class Leadership {
   onTick(): void {
     if (this.host.now >= this.heartbeatAt) {
       this.beginRound()
+      if (this.host.now >= this.callAt) {
+        this.callAt = this.host.now + CALL_SILENT_MS
+        for (const c of this.controllerByGroup.values()) c.callSilent()
+      }
       for (const p of this.proposerByGroup.values()) p.repeat(this.changes.busy) // P1: in doubt the same again
     }
     this.changes.advance()

@@ -1,5 +1,14 @@
 // The replica core: routes each input to the part that owns it, and after each step lets leave what the commit index allows.
-import type { BytesPort, ClientToReplica, ConnectionId, Core, Millis, Sender, ToReplicaServer } from '@coppice/protocol'
+import type {
+  BytesPort,
+  ClientToReplica,
+  Configuration,
+  ConnectionId,
+  Core,
+  Millis,
+  Sender,
+  ToReplicaServer,
+} from '@coppice/protocol'
 import { Backup } from './backup.js'
 import { ClerkUpkeep } from './clerk-upkeep.js'
 import { Fetch } from './fetch.js'
@@ -164,10 +173,9 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     m: Extract<ToReplicaServer, { kind: 'grant' | 'answer' | 'activate' | 'seal' | 'learn' | 'enter' | 'relinquish' }>,
   ): void {
     const servers = this.#reporter.configServers()
-    // An unknown server, or one that lost its store under a known name, is refused; but one that the command line names may tell what is
-    // chosen, for the list may have changed since it was stored (P6).
+    // An unknown server, or one that lost its store under a known name, is refused; but it may tell what was chosen since this list was.
     const known = servers.some((x) => x.id === from.id && (x.storeId ?? from.storeId) === from.storeId)
-    if (!known && !(m.kind === 'answer' && this.#s.options.configServers.some((x) => x.id === from.id))) return
+    if (!known && !(m.kind === 'answer' && this.#mayTell(from, m.configuration))) return
     switch (m.kind) {
       case 'grant':
         this.#reporter.onGrant(from.id)
@@ -191,6 +199,15 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
       case 'relinquish':
         return this.#sealing.onRelinquish(from.id, m)
     }
+  }
+
+  /** P6: all servers of the list may be gone. One that the command line names, or a newer configuration of this cluster, says who follows. */
+  #mayTell(from: Sender, configuration: Configuration | null): boolean {
+    const s = this.#s
+    if (s.options.configServers.some((x) => x.id === from.id)) return true
+    if (configuration === null || configuration.clusterId !== s.meta.clusterId) return false
+    const newer = configuration.version > (s.configuration?.version ?? 0)
+    return newer && configuration.configServers.some((x) => x.id === from.id && x.storeId === from.storeId)
   }
 
   #onClient(connection: ConnectionId, m: ClientToReplica): void {

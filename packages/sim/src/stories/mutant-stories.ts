@@ -1,4 +1,5 @@
 // The directed stories that catch mutants: each holds every invariant on the real code and breaks one when its rule is switched off.
+import { CONFIG_SERVER_STORIES } from './mutant-config-servers.js'
 import { EPOCH_STORIES } from './mutant-epochs.js'
 import { LEASE_STORIES } from './mutant-leases.js'
 import { READ_STORIES } from './mutant-reads.js'
@@ -10,4 +11,5 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...READ_STORIES,
   ...LEASE_STORIES,
   ...EPOCH_STORIES,
+  ...CONFIG_SERVER_STORIES,
 ]
