@@ -6,6 +6,7 @@ import { note, paint } from './base/output.js'
 import { addBench } from './verbs/bench.js'
 import { addChaos } from './verbs/chaos.js'
 import { addCheckHistory } from './verbs/check-history.js'
+import { addConfigsvc } from './verbs/configsvc.js'
 import { addDev } from './verbs/dev.js'
 import { addEpochs } from './verbs/epochs.js'
 import { addKv } from './verbs/kv.js'
@@ -45,7 +46,19 @@ Examples:
     )
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
-  const verbs = [addDev, addServer, addStatus, addEpochs, addReconfigure, addVerify, addKv, addLock, addChaos, addBench]
+  const verbs = [
+    addDev,
+    addServer,
+    addStatus,
+    addEpochs,
+    addReconfigure,
+    addConfigsvc,
+    addVerify,
+    addKv,
+    addLock,
+    addChaos,
+    addBench,
+  ]
   for (const add of [...verbs, addSim, addCheckHistory]) add(program)
   overrideExits(program)
   return program

@@ -78,8 +78,11 @@ export class Registers {
     for (let v = this.newest?.version ?? 0; v > 0; v--) {
       const before = this.#chosenByVersion.get(v)
       if (before === undefined || compareBallots(before.ballot, ballot) >= 0) continue
-      check(version > v || (version === v && text === before.value), 'P2', () => {
+      check(version >= v, 'P2', () => {
         return `ballot ${name} begins at version ${version}, and version ${v} was chosen before it: it is lost`
+      })
+      check(version > v || text === before.value, 'P3', () => {
+        return `ballot ${name} begins with another version ${version} than the one that was chosen: ${text}`
       })
       return
     }
