@@ -29,6 +29,7 @@ import type { Voters } from './formation.js'
 import { FsyncMeter } from './fsync-meter.js'
 import type { ConfigEffect, ConfigInput, ConfigOptions, RecoveredRegister } from './io.js'
 import { Leadership } from './leadership.js'
+import { Learned } from './learned.js'
 import type { LeadershipHost } from './leadership.js'
 import { SeededRandom } from './random.js'
 import type { ConfigView } from './view.js'
@@ -41,8 +42,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   private readonly acceptor: Acceptor
   private readonly election: Election
   private leadership: Leadership | undefined
-  /** Newest value of each group known to be chosen. */
-  private readonly learnedByGroup = new Map<GroupName, ConfigState>()
+  private readonly learned = new Learned()
   private readonly effects: ConfigEffect[] = []
   /** What this server said to itself in this step. */
   private readonly toSelf: ConfigToConfig[] = []
@@ -136,7 +136,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         if (this.isOurs(message.ballot)) this.leadership?.onConfirmed(from, message.round, message.missing)
         return
       case 'askChosen':
-        return this.tellChosen(from, message.known)
+        return this.tell(from.id, this.learned.answer(message.known, this.election.leaderHint(this.now)))
       case 'chosen':
         return this.onTold(from, message.leader, message.values)
       case 'ballotRefused':
@@ -162,7 +162,8 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     for (const s of standing?.configServers ?? []) this.noteNewAddress(s.id, s.address)
     this.election.onPreVote(this.now, from, round, standing)
     // P6: who does not know yet that it has no vote learns it.
-    if (!isVoter(this.votersBy(standing), from)) this.tellChosen(from, [])
+    if (!isVoter(this.votersBy(standing), from))
+      this.tell(from.id, this.learned.refusal(this.election.leaderHint(this.now)))
   }
 
   private onPrepare(from: Sender, ballot: Ballot, standing: Standing): void {
@@ -202,7 +203,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   /** By the newest value of `main` this server accepted, or by a newer one that it was told is chosen. */
   private get voters(): Voters {
     const accepted = this.accepted?.value
-    const told = this.learnedByGroup.get(DEFAULT_GROUP)
+    const told = this.learned.main
     const newest = told !== undefined && told.version > (accepted?.version ?? 0) ? told : accepted
     return votersOf(newest, this.options.peers)
   }
@@ -226,31 +227,24 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   }
 
   private onLearned(value: ConfigState): void {
-    const known = this.learnedByGroup.get(value.group)
-    if (known !== undefined && known.version >= value.version) return
-    this.learnedByGroup.set(value.group, value)
+    if (!this.learned.learn(value)) return
     for (const s of [...value.configServers, ...value.servers]) this.noteAddress(s.id, s.address)
   }
 
-  /** A server without a vote: removed, not added yet, or with another store than the recorded one. */
-  private tellChosen(to: Sender, known: readonly (readonly [GroupName, number])[]): void {
-    const versions = new Map(known)
-    const values = [...this.learnedByGroup.values()].filter((v) => v.version > (versions.get(v.group) ?? 0))
-    const leader = this.election.leaderHint(this.now)
-    if (values.length > 0 || leader !== '') this.send(to.id, { kind: 'chosen', leader, values })
+  private askChosen(): void {
+    const question = this.learned.question()
+    const ids = [...this.voters.servers, ...this.options.peers].map((s) => s.id)
+    for (const id of new Set(ids)) if (id !== this.self.id) this.send(id, question)
   }
 
-  private askChosen(): void {
-    const known = [...this.learnedByGroup.values()].map((v): [GroupName, number] => [v.group, v.version])
-    const told = [...this.voters.servers, ...this.options.peers].map((s) => s.id)
-    for (const id of new Set(told)) if (id !== this.self.id) this.send(id, { kind: 'askChosen', known })
+  private tell(to: NodeId, answer: ConfigToConfig | undefined): void {
+    if (answer !== undefined) this.send(to, answer)
   }
 
   private onTold(from: Sender, leader: NodeId, values: readonly ConfigState[]): void {
-    // A voter learns from its leader; what is told beside that could be older than what it accepted.
+    // A leader has chosen what there is.
     if (this.leadership !== undefined) return
-    const { clusterId } = this.view
-    for (const value of values) if (clusterId === '' || value.clusterId === clusterId) this.onLearned(value)
+    for (const value of this.learned.ofCluster(values, this.view.clusterId)) this.onLearned(value)
     // From a voter alone, which heard it itself: servers without a vote could keep a dead leader's name alive among themselves.
     if (leader !== '' && !isVoter(this.voters, this.self) && isVoter(this.voters, from))
       this.election.onHint(this.now, leader)
@@ -259,7 +253,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   // ---- replicas and clients
 
   private answerReport(to: NodeId, report: Report, reason: string): void {
-    const state = this.learnedByGroup.get(report.group)
+    const state = this.learned.of(report.group)
     const configuration = state === undefined ? null : configurationOf(state)
     const leader = this.election.leaderHint(this.now)
     this.send(to, { kind: 'answer', group: report.group, nonce: report.nonce, reason, leader, configuration })
@@ -269,7 +263,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     const { options, voters, leadership } = this
     const { storeId } = this.self
     const leader = this.election.leaderHint(this.now)
-    const learned = (group: GroupName): ConfigState | undefined => this.learnedByGroup.get(group)
+    const learned = (group: GroupName): ConfigState | undefined => this.learned.of(group)
     const answer = answerClient({ options, storeId, voters, leadership, leader, learned }, connection, message)
     if (answer !== undefined) this.effects.push({ kind: 'reply', connection, message: answer })
   }
@@ -371,15 +365,15 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         return node.acceptor.promised
       },
       get clusterId() {
-        return (node.accepted?.value ?? node.learnedByGroup.get(DEFAULT_GROUP))?.clusterId ?? ''
+        return (node.accepted?.value ?? node.learned.main)?.clusterId ?? ''
       },
       get groups() {
-        return [...node.learnedByGroup.keys()]
+        return node.learned.groups
       },
       get attempt() {
         return node.leadership?.attempt
       },
-      chosen: (group) => node.learnedByGroup.get(group),
+      chosen: (group) => node.learned.of(group),
       accepted: (group) => node.acceptor.acceptedByGroup.get(group),
     }
   }
