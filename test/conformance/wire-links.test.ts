@@ -222,10 +222,10 @@ test('configServers_serveEachOther_replicasOfAnyGroup_andClients', async () => {
   const b = await startConfigWire('c2')
   const replica = await startReplicaWire('r1', { group: 'orders' })
   a.wire.setAddress('c2', b.address)
-  a.wire.send('c2', { kind: 'preVote', round: 3 })
+  a.wire.send('c2', { kind: 'preVote', round: 3, standing: null })
   expect(await b.messages.next()).toEqual({
     from: { id: 'c1', storeId: 'store-c1' },
-    message: { kind: 'preVote', round: 3 },
+    message: { kind: 'preVote', round: 3, standing: null },
   })
   a.wire.setAddress('r1', replica.address)
   a.wire.send('r1', { kind: 'seal', group: 'orders', epoch: 2, prev: 1 })

@@ -36,6 +36,9 @@ const DEMANDED = [
   'disk completions reordered',
   'LWM-only delta',
   'two checkpoints per epoch',
+  'config servers change before the recommit',
+  'empty store votes under its old id',
+  'two config servers changed at once',
 ]
 
 test('mutants_cover_the_list_of_the_protocol', () => {

@@ -6,6 +6,7 @@ import { note, paint } from './base/output.js'
 import { addBench } from './verbs/bench.js'
 import { addChaos } from './verbs/chaos.js'
 import { addCheckHistory } from './verbs/check-history.js'
+import { addConfigsvc } from './verbs/configsvc.js'
 import { addDev } from './verbs/dev.js'
 import { addEpochs } from './verbs/epochs.js'
 import { addHandover } from './verbs/handover.js'
@@ -46,8 +47,21 @@ Examples:
     )
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
-  const verbs = [addDev, addServer, addStatus, addEpochs, addReconfigure, addHandover, addVerify, addKv, addLock]
-  for (const add of [...verbs, addChaos, addBench, addSim, addCheckHistory]) add(program)
+  const verbs = [
+    addDev,
+    addServer,
+    addStatus,
+    addEpochs,
+    addReconfigure,
+    addHandover,
+    addConfigsvc,
+    addVerify,
+    addKv,
+    addLock,
+    addChaos,
+    addBench,
+  ]
+  for (const add of [...verbs, addSim, addCheckHistory]) add(program)
   overrideExits(program)
   return program
 }

@@ -22,6 +22,12 @@ export const configServerSchema = z.strictObject({
   address: z.string().min(1).max(255),
 })
 export type ConfigServerEntry = z.infer<typeof configServerSchema>
+/** A change of the config servers, as an operator asks for it: add, then remove. */
+export const configServerChangeSchema = z.strictObject({
+  add: z.strictObject({ id: nodeIdSchema, address: z.string().min(1).max(255) }).nullable(),
+  remove: nodeIdSchema.nullable(),
+})
+export type ConfigServerChange = z.infer<typeof configServerChangeSchema>
 
 /** Why an epoch was begun. */
 export const causeSchema = z.enum(['bootstrap', 'failover', 'restore', 'operator', 'leave'])
@@ -75,7 +81,10 @@ export const configStateSchema = z.strictObject({
   /** How many members the group should have. */
   wanted: z.number().int().min(1).max(15),
   servers: z.array(serverSchema),
+  /** In `main` the config servers whose votes count for every group (P6); in other groups a copy of that, for their replicas and clerks. */
   configServers: z.array(configServerSchema),
+  /** Ids that were config servers of this cluster and are no longer; an id is never used again. Only in `main`. */
+  formerConfigServers: z.array(nodeIdSchema).default([]),
   params: paramsSchema,
   adminResults: z.array(adminResultSchema),
   history: z.array(epochSummarySchema),

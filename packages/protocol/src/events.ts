@@ -17,6 +17,7 @@ export const EVENT_NAMES = [
   'attemptActivated',
   'serverRegistered',
   'adminAnswered',
+  'configServersChanged',
   'tooFewServers',
   // replica
   'recovered',

@@ -1,5 +1,13 @@
 // One simulated cluster: its machines, network, clients and oracle, made from a seed and a plan.
-import type { BytesPort, ConfigToClient, NodeId, TextPort } from '@coppice/protocol'
+import type {
+  AdminResult,
+  BytesPort,
+  ClientToConfig,
+  ConfigServerChange,
+  ConfigToClient,
+  NodeId,
+  TextPort,
+} from '@coppice/protocol'
 import { DEFAULT_GROUP } from '@coppice/protocol'
 import { ClientHost } from './hosts/client-host.js'
 import { ConfigHost } from './hosts/config-host.js'
@@ -40,7 +48,10 @@ export class Cluster {
   workload: Workload | undefined
   crashes = 0
   adminAnswers = 0
+  /** Disks that config servers lost. */
+  configWipes = 0
   #admins = 0
+  #around: Surroundings | undefined
 
   constructor(plan: Plan, random: Prng, trace: Trace, ports: SimPorts) {
     this.plan = plan
@@ -55,7 +66,7 @@ export class Cluster {
       fifo: plan.fifo,
       acrossRestarts: plan.acrossRestarts,
     })
-    this.oracle = new Oracle(plan.configServers, ports.bytes)
+    this.oracle = new Oracle(ports.bytes)
     this.#makeHosts()
     this.oracle.replicas = this.replicas
   }
@@ -105,8 +116,29 @@ export class Cluster {
   }
 
   #requestChange(to: NodeId[], handover?: true): void {
-    const client = this.newClient(`op${++this.#admins}`)
-    const adminId = `admin-${this.#admins}`
+    const adminId = `admin-${++this.#admins}`
+    this.#ask({ kind: 'admin', requestId: 0, adminId, group: DEFAULT_GROUP, to, ...(handover && { handover }) }, 10)
+  }
+
+  /** An operator asks for a change of the config servers; `then` hears the result, if there is one. */
+  requestConfigServers(change: ConfigServerChange, then: (result: AdminResult) => void = () => undefined): void {
+    const adminId = `admin-${++this.#admins}`
+    this.#ask({ kind: 'changeConfigServers', requestId: 0, adminId, change }, 60, then)
+  }
+
+  /** Another config server, with an empty store, that waits to be added. It is told of the servers the cluster began with. */
+  newConfigServer(): ConfigHost {
+    const host = this.#makeConfig(`c${this.configs.length + 1}`)
+    host.start()
+    return host
+  }
+
+  #ask(
+    question: Extract<ClientToConfig, { kind: 'admin' | 'changeConfigServers' }>,
+    tries: number,
+    then: (result: AdminResult) => void = () => undefined,
+  ): void {
+    const client = this.newClient(`op${this.#admins}`)
     let requestId = 0
     const ask = (server: ConfigHost, triesLeft: number): void => {
       const link = client.dial(server.address)
@@ -116,8 +148,10 @@ export class Cluster {
         if (answer.kind !== 'adminAnswer') return
         answered = true
         link.close()
-        if (answer.result !== null) this.adminAnswers++
-        else
+        if (answer.result !== null) {
+          this.adminAnswers++
+          then(answer.result)
+        } else
           again(
             this.configs.find((c) => c.id === answer.leader),
             triesLeft,
@@ -126,19 +160,16 @@ export class Cluster {
       link.onClose = () => {
         if (!answered) again(undefined, triesLeft)
       }
-      link.send({
-        kind: 'admin',
-        requestId: ++requestId,
-        adminId,
-        group: DEFAULT_GROUP,
-        to,
-        ...(handover && { handover }),
-      })
+      link.send({ ...question, requestId: ++requestId })
     }
     const again = (leader: ConfigHost | undefined, triesLeft: number): void => {
-      if (triesLeft > 0) client.clock.after(150, () => ask(leader ?? client.random.pick(this.configs), triesLeft - 1))
+      if (triesLeft > 0) client.clock.after(150, () => ask(leader ?? client.random.pick(this.#running), triesLeft - 1))
     }
-    ask(this.random.pick(this.configs), 10)
+    ask(this.random.pick(this.#running), tries)
+  }
+
+  get #running(): ConfigHost[] {
+    return this.configs.filter((c) => !c.retired)
   }
 
   #serverAt(address: string): LinkServer | undefined {
@@ -151,36 +182,21 @@ export class Cluster {
 
   #makeHosts(): void {
     const { plan, random } = this
-    const around: Surroundings = {
+    const around: Surroundings = (this.#around = {
       kernel: this.kernel,
       network: this.network,
       trace: this.trace,
       random: random.fork(),
       poison: plan.poison,
       onEvent: (node, name, fields) => this.#event(node, name, fields),
-    }
-    const peers = Array.from({ length: plan.configServers }, (_, i) => ({ id: `c${i + 1}`, address: `c${i + 1}:7000` }))
-    for (const { id, address } of peers) {
-      const options = {
-        id,
-        address,
-        peers,
-        election: plan.election,
-        wanted: plan.wanted,
-        params: plan.params,
-        newClusterId: '',
-        pid: 1,
-        version: 'sim',
-        seed: 0,
-      }
-      this.configs.push(new ConfigHost(options, `${id}-store1`, this.#clock(), plan.diskMs, this.oracle, around))
-    }
+    })
+    for (const { id } of this.#firstConfigs) this.#makeConfig(id)
     for (let i = 1; i <= plan.wanted + plan.spares; i++) {
       const id = `r${i}`
       const options = {
         id,
         address: `${id}:7000`,
-        configServers: peers,
+        configServers: this.#firstConfigs,
         pid: 1,
         version: 'sim',
         snapshotEveryBytes: plan.snapshotEveryBytes,
@@ -188,7 +204,31 @@ export class Cluster {
       }
       this.replicas.push(new ReplicaHost(options, this.#clock(), plan.diskMs, this.bytes, this.oracle, around))
     }
-    for (const host of this.hosts) this.network.nodes.set(host.id, host)
+    for (const host of this.replicas) this.network.nodes.set(host.id, host)
+  }
+
+  get #firstConfigs(): { id: NodeId; address: string }[] {
+    return Array.from({ length: this.plan.configServers }, (_, i) => ({ id: `c${i + 1}`, address: `c${i + 1}:7000` }))
+  }
+
+  #makeConfig(id: NodeId): ConfigHost {
+    const { plan } = this
+    const options = {
+      id,
+      address: `${id}:7000`,
+      peers: this.#firstConfigs,
+      election: plan.election,
+      wanted: plan.wanted,
+      params: plan.params,
+      newClusterId: '',
+      pid: 1,
+      version: 'sim',
+      seed: 0,
+    }
+    const host = new ConfigHost(options, `${id}-store1`, this.#clock(), plan.diskMs, this.oracle, this.#around!)
+    this.configs.push(host)
+    this.network.nodes.set(id, host)
+    return host
   }
 
   #event(node: NodeId, name: string, fields: Readonly<Record<string, unknown>>): void {

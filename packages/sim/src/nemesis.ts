@@ -1,6 +1,8 @@
 // The adversary: faults at random times from the plan's list, each undone after a while, and everything healed at the end. It never takes
 // away what the protocol needs to keep its promises: at least one intact store of the active epoch, and enough machines to run on.
 import type { Cluster } from './cluster.js'
+import type { ConfigServerEntry } from '@coppice/protocol'
+import type { ConfigHost } from './hosts/config-host.js'
 import type { Host } from './hosts/host.js'
 import type { ReplicaHost } from './hosts/replica-host.js'
 import { resetSomeLink } from './kernel/links.js'
@@ -41,8 +43,16 @@ export const FAULTS = [
   'killControllerInDrain',
   'crashPrimaryInDrain',
   'crashTargetInDrain',
+  'replaceConfig',
+  'replaceLeader',
+  'twoConfigOperators',
+  'crashInConfigChange',
+  'wipeConfig',
 ] as const
 export type Fault = (typeof FAULTS)[number]
+
+/** Config servers that one run has at the most, those that are gone included. */
+const MOST_CONFIGS = 9
 
 export class Nemesis {
   readonly #cluster: Cluster
@@ -179,6 +189,20 @@ export class Nemesis {
         return this.#whenDraining((primary) => this.crash(primary))
       case 'crashTargetInDrain':
         return this.#whenDraining((_, target) => this.crash(target))
+        return c.requestReconfiguration(random.shuffle(c.replicas.filter((r) => !r.retired)).slice(0, c.plan.wanted))
+      case 'replaceConfig':
+        return this.#replaceConfig(this.#someConfig())
+      case 'replaceLeader':
+        return this.#replaceConfig(c.leader)
+      case 'twoConfigOperators':
+        this.#replaceConfig(this.#someConfig())
+        return this.#replaceConfig(this.#someConfig())
+      case 'crashInConfigChange':
+        this.#replaceConfig(this.#someConfig())
+        c.kernel.after(random.exponential(25), () => this.crash(random.pick([c.leader, ...c.configs])))
+        return
+      case 'wipeConfig':
+        return this.#wipeConfig()
     }
   }
 
@@ -307,13 +331,54 @@ export class Nemesis {
     this.#afterwards(50, 2_000, () => host.start())
   }
 
+  /** One that votes now; a lost store rather than another. */
+  #someConfig(): ConfigHost | undefined {
+    const { configs, random } = this.#cluster
+    const voters = configs.filter((h) => this.#votersOf(h) !== undefined)
+    const lost = voters.find((h) => this.#votersOf(h)!.storeId !== h.storeId)
+    return lost ?? (voters.length === 0 ? undefined : random.pick(voters))
+  }
+
+  #votersOf(host: ConfigHost): ConfigServerEntry | undefined {
+    return this.#cluster.oracle.registers.newest?.configServers.find((s) => s.id === host.id)
+  }
+
+  /** An operator starts another config server and has it take the place of `old`, which is switched off for ever at some time after that. */
+  #replaceConfig(old: ConfigHost | undefined): void {
+    const c = this.#cluster
+    if (old === undefined || c.configs.length >= MOST_CONFIGS) return
+    const next = c.newConfigServer()
+    c.requestConfigServers({ add: { id: next.id, address: next.address }, remove: old.id }, () => {
+      c.kernel.after(this.#duration(0, 3_000), () => {
+        for (const host of [old, next]) if (this.#votersOf(host) === undefined) retire(host)
+      })
+    })
+  }
+
+  /** The disk of a config server is lost, if everybody else that votes keeps its own: a majority remembers. */
+  #wipeConfig(): void {
+    const c = this.#cluster
+    const voters = c.configs.filter((h) => this.#votersOf(h) !== undefined)
+    const whole = voters.filter((h) => this.#votersOf(h)!.storeId === h.storeId)
+    if (c.configWipes >= 2 || voters.length < 3 || whole.length < voters.length) return
+    c.configWipes++
+    const host = c.random.pick(voters)
+    host.wipe()
+    this.#afterwards(20, 2_000, () => host.start())
+  }
+
   /** A server that is not a member dies for ever, as long as `wanted` others are left. */
   #retire(): void {
     const c = this.#cluster
     const members = c.oracle.registers.newest?.members ?? []
     const spare = c.replicas.find((r) => !r.retired && !members.includes(r.id))
     if (spare === undefined || c.replicas.filter((r) => !r.retired).length <= c.plan.wanted) return
-    spare.retired = true
-    spare.crash()
+    retire(spare)
   }
+}
+
+/** Switched off for ever. */
+function retire(host: Host): void {
+  host.retired = true
+  host.crash('switched off')
 }

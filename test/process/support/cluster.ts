@@ -133,10 +133,28 @@ export class Cluster {
     }
   }
 
-  /** Not started yet. */
-  async addReplica(id: string): Promise<ServerProcess> {
+  /** One that waits to be added to the cluster; told of the running ones' addresses alone. */
+  async joinConfigServer(id: string, running: readonly string[]): Promise<ServerProcess> {
     const address = await freeAddress()
-    const config = this.configServers.map((server) => `${server.id}=${server.address}`).join(',')
+    const dataDir = join(this.dir, id)
+    const args = ['--id', id, '--listen', address, '--join', running.join(','), '--data', dataDir]
+    const server = new ServerProcess({ id, kind: 'config', address, dataDir }, [
+      COMMAND,
+      'server',
+      'configsvc',
+      ...args,
+    ])
+    this.configServers.push(server)
+    await server.start()
+    return server
+  }
+
+  /** Not started yet. `config`: what it is told of the config servers. */
+  async addReplica(
+    id: string,
+    config = this.configServers.map((server) => `${server.id}=${server.address}`).join(','),
+  ): Promise<ServerProcess> {
+    const address = await freeAddress()
     const dataDir = join(this.dir, id)
     const args = ['--id', id, '--listen', address, '--advertise', address, '--config', config, '--data', dataDir]
     const script = this.scripts[id]

@@ -41,6 +41,31 @@ test('newer_config_servers_and_addresses_are_followed', async () => {
   await clerk.close()
 })
 
+test('all_config_servers_replaced_unnoticed_are_found_through_a_replica', async () => {
+  const cluster = new FakeCluster()
+  const clerk = cluster.newClerk()
+  await cluster.time.until(clerk.submit(bytesOf('a')))
+  await cluster.time.run(1_000)
+  const { configServers, version } = cluster.configuration
+  // Nothing made the clerk ask while this happened; the replicas heard of it.
+  cluster.configuration = {
+    ...cluster.configuration,
+    version: version + 1,
+    configServers: configServers.map((s) => ({ ...s, id: `new-${s.id}`, address: `new-${s.address}` })),
+  }
+  for (const address of cluster.configAddresses) {
+    cluster.network.kill(address)
+    cluster.startConfig(`new-${address}`)
+  }
+  cluster.killPrimary()
+  await cluster.time.run(3_000)
+  cluster.elect(['r2', 'r3'])
+  await cluster.time.until(clerk.submit(bytesOf('b')), 5_000)
+  expect(cluster.heardOf('getConfig', 'r2').length).toBeGreaterThan(0)
+  expect(clerk.configuration?.configServers[0]?.address).toBe('new-c1:1')
+  await clerk.close()
+})
+
 test('members_are_dialled_before_they_are_needed', async () => {
   const cluster = new FakeCluster()
   const clerk = cluster.newClerk()

@@ -1,10 +1,11 @@
 import { DEFAULT_PARAMS } from '@coppice/protocol'
-import type { Accepted, ConfigState } from '@coppice/protocol'
+import type { Accepted, ConfigState, Sender } from '@coppice/protocol'
 import { describe, expect, it, vi } from 'vitest'
 import { Acceptor } from '../../../packages/configsvc/src/core/acceptor.js'
 import { compareBallots } from '../../../packages/configsvc/src/core/ballot.js'
 import { genesisState, tally } from '../../../packages/configsvc/src/core/formation.js'
 import type { Promised } from '../../../packages/configsvc/src/core/formation.js'
+import { Electorate } from '../../../packages/configsvc/src/core/register/electorate.js'
 import { Proposer, type ProposerHost } from '../../../packages/configsvc/src/core/register/proposer.js'
 
 const zero = { round: 0, node: '' }
@@ -102,6 +103,7 @@ describe('Acceptor', () => {
 
 describe('tally', () => {
   const peers = servers.map(({ id, address }) => ({ id, address }))
+  const self = { id: 'c1', storeId: 's-c1' }
   const promise = (id: string, accepted: Accepted[] = [], storeId = `s-${id}`): [string, Promised] => [
     id,
     { storeId, address: `${id}:1`, accepted },
@@ -113,8 +115,8 @@ describe('tally', () => {
   })
 
   it('nothingAccepted_needsEverybody', () => {
-    expect(tally(new Map([promise('c1'), promise('c2')]), peers)).toEqual({ kind: 'waiting' })
-    expect(tally(new Map([promise('c1'), promise('c2'), promise('c3')]), peers)).toEqual({
+    expect(tally(new Map([promise('c1'), promise('c2')]), peers, self)).toMatchObject({ kind: 'waiting' })
+    expect(tally(new Map([promise('c1'), promise('c2'), promise('c3')]), peers, self)).toEqual({
       kind: 'form',
       configServers: servers,
     })
@@ -124,21 +126,25 @@ describe('tally', () => {
     const won = tally(
       new Map([promise('c1', [at(b1, 9)]), promise('c2', [at(b2, 3)]), promise('c3', [at(b2, 4, 7)])]),
       peers,
+      self,
     )
     expect(won.kind === 'adopt' && won.values.get('main')).toMatchObject({ version: 4, wanted: 7 })
   })
 
   it('storeThatWasNotRecorded_doesNotCount', () => {
-    expect(tally(new Map([promise('c1', [at(b1, 1)]), promise('c2', [], 'wiped')]), peers)).toEqual({ kind: 'waiting' })
-    expect(tally(new Map([promise('c1', [at(b1, 1)]), promise('c2', [])]), peers).kind).toBe('adopt')
+    expect(tally(new Map([promise('c1', [at(b1, 1)]), promise('c2', [], 'wiped')]), peers, self)).toMatchObject({
+      kind: 'waiting',
+    })
+    expect(tally(new Map([promise('c1', [at(b1, 1)]), promise('c2', [])]), peers, self).kind).toBe('adopt')
   })
 })
 
 describe('Proposer', () => {
   const ids = ['c1', 'c2', 'c3']
+  const from = (id: string): Sender => ({ id, storeId: `s-${id}` })
   const host = () => ({
-    voterIds: ids,
-    majority: 2,
+    electorate: new Electorate(servers),
+    onProposing: vi.fn<ProposerHost['onProposing']>(),
     send: vi.fn<ProposerHost['send']>(),
     onChosen: vi.fn<ProposerHost['onChosen']>(),
   })
@@ -153,11 +159,11 @@ describe('Proposer', () => {
     expect(h.send.mock.calls).toEqual(
       ids.map((id) => [id, { kind: 'propose', ballot: b1, version: 5, value: value(5) }]),
     )
-    p.onAccepted('c1', 5)
+    p.onAccepted(from('c1'), 5)
     expect(p.chosen).toBeUndefined()
-    p.onAccepted('c1', 5)
+    p.onAccepted(from('c1'), 5)
     expect(p.chosen).toBeUndefined()
-    p.onAccepted('c3', 5)
+    p.onAccepted(from('c3'), 5)
     expect(h.onChosen.mock.calls).toEqual([[value(5)]])
     expect(h.send.mock.calls.slice(3)).toEqual(
       ids.map((id) => [id, { kind: 'propose', ballot: b1, version: 6, value: value(6, 1) }]),
@@ -167,9 +173,9 @@ describe('Proposer', () => {
   it('repeat_saysTheSameProposal_toWhoDidNotAccept', () => {
     const h = host()
     const p = new Proposer(b1, value(1), h)
-    p.onAccepted('c2', 1)
+    p.onAccepted(from('c2'), 1)
     h.send.mockClear()
-    p.repeat()
+    p.repeat(false)
     expect(h.send.mock.calls.map((c) => c[0])).toEqual(['c1', 'c3'])
     expect(h.send.mock.calls[0]![1]).toMatchObject({ version: 1, value: value(1) })
   })
@@ -190,15 +196,15 @@ describe('Proposer', () => {
       (s) => ({ ...s, wanted: s.wanted + 1 }),
       (v) => seen.push(v?.wanted),
     )
-    for (const version of [1, 2, 3]) for (const id of ['c1', 'c2']) p.onAccepted(id, version)
+    for (const version of [1, 2, 3]) for (const id of ['c1', 'c2']) p.onAccepted(from(id), version)
     expect(seen).toEqual([4, undefined, 5])
     expect(p.chosen!.version).toBe(3)
   })
 
   it('acceptanceOfAnotherVersion_countsForNothing', () => {
     const p = new Proposer(b1, value(1), host())
-    p.onAccepted('c1', 2)
-    p.onAccepted('c2', 2)
+    p.onAccepted(from('c1'), 2)
+    p.onAccepted(from('c2'), 2)
     expect(p.chosen).toBeUndefined()
   })
 })

@@ -1,7 +1,9 @@
 // PROTOCOL 3, one story per rule; the network itself fails a test as soon as a lease outlives its epoch (I4).
 import { DEFAULT_PARAMS } from '@coppice/protocol'
+import type { Sender } from '@coppice/protocol'
 import { describe, expect, it } from 'vitest'
 import { Leases } from '../../../packages/configsvc/src/core/leases.js'
+import { Electorate } from '../../../packages/configsvc/src/core/register/electorate.js'
 import { ConfirmRounds } from '../../../packages/configsvc/src/core/rounds.js'
 import { genesisState } from '../../../packages/configsvc/src/core/formation.js'
 import { Network } from './network.js'
@@ -107,38 +109,42 @@ describe('Leases', () => {
 })
 
 describe('ConfirmRounds', () => {
+  const from = (id: string): Sender => ({ id, storeId: `s-${id}` })
+  const electorate = (...ids: string[]): Electorate =>
+    new Electorate(ids.map((id) => ({ ...from(id), address: `${id}:1` })))
+
   it('waiter_needsARoundBegunAfterIt', () => {
-    const rounds = new ConfirmRounds(0, 2)
+    const rounds = new ConfirmRounds(0, electorate('a', 'b', 'c'))
     const ran: string[] = []
     expect(rounds.begin(10)).toBe(1)
     // Round 1 is under way: it began before the request and proves nothing.
     expect(rounds.afterRound(() => ran.push('late'))).toBe(false)
-    rounds.onConfirmed('a', 1)
-    expect(rounds.onConfirmed('b', 1)).toBe(true)
+    rounds.onConfirmed(0, from('a'), 1)
+    expect(rounds.onConfirmed(0, from('b'), 1)).toBe(true)
     expect(ran).toEqual([])
     expect(rounds.confirmedSince).toBe(10)
     rounds.begin(20)
-    rounds.onConfirmed('a', 2)
-    rounds.onConfirmed('a', 2)
+    rounds.onConfirmed(0, from('a'), 2)
+    rounds.onConfirmed(0, from('a'), 2)
     expect(ran).toEqual([])
-    rounds.onConfirmed('b', 2)
+    rounds.onConfirmed(0, from('b'), 2)
     expect(ran).toEqual(['late'])
   })
 
   it('waiter_withNoRoundUnderWay_beginsOneAtOnce', () => {
-    const rounds = new ConfirmRounds(0, 1)
+    const rounds = new ConfirmRounds(0, electorate('a'))
     expect(rounds.afterRound(() => undefined)).toBe(true)
   })
 
   it('laterRound_confirmsEarlierOnes_butNotTheOtherWay', () => {
-    const rounds = new ConfirmRounds(0, 2)
+    const rounds = new ConfirmRounds(0, electorate('a', 'b', 'c'))
     rounds.begin(1)
     rounds.begin(2)
-    rounds.onConfirmed('a', 2)
-    rounds.onConfirmed('b', 1)
+    rounds.onConfirmed(0, from('a'), 2)
+    rounds.onConfirmed(0, from('b'), 1)
     expect(rounds.confirmed).toBe(1)
     // A round that never began is nobody's acknowledgement.
-    rounds.onConfirmed('b', 9)
+    rounds.onConfirmed(0, from('b'), 9)
     expect(rounds.confirmed).toBe(1)
   })
 })

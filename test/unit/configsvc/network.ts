@@ -6,6 +6,7 @@ import type {
   AdminResult,
   Ballot,
   ClientToConfig,
+  ConfigServerChange,
   ConfigState,
   ConfigToClient,
   ConfigToReplica,
@@ -92,6 +93,13 @@ export class Network {
   }
 
   // ---- processes
+
+  /** A server with an empty store that waits to be added; it is told of the peers the cluster began with. */
+  joinConfig(id: NodeId): void {
+    const disk = { storeId: `store-${id}`, promised: ZERO_BALLOT, accepted: new Map<string, Accepted>() }
+    this.configs.set(id, { id, disk, core: undefined, incarnation: 0, wakeSetFor: Infinity, rate: this.skewed() })
+    this.startConfig(id)
+  }
 
   startConfig(id: NodeId): void {
     const p = this.configs.get(id)!
@@ -217,6 +225,10 @@ export class Network {
 
   /** Sends an operator's request to the leader and runs until it is answered. */
   reconfigure(to: NodeId[], adminId = `admin-${to.join()}`, withinMs = 20_000): AdminResult {
+    return this.askAdmin({ kind: 'admin', requestId: 1, adminId, group: 'main', to }, adminId, withinMs)
+  }
+
+  private askAdmin(message: ClientToConfig, adminId: string, withinMs: number): AdminResult {
     let result: AdminResult | undefined
     let again = 0
     let connection = 1000
@@ -227,7 +239,7 @@ export class Network {
           .flatMap((m) => (m.kind === 'adminAnswer' && m.result?.requestId === adminId ? [m.result] : []))[0]
         if (result === undefined && this.now >= again && this.leader !== undefined) {
           again = this.now + 1_000
-          this.ask(this.leader.id, ++connection, { kind: 'admin', requestId: 1, adminId, group: 'main', to })
+          this.ask(this.leader.id, ++connection, message)
         }
         return result !== undefined
       },
@@ -235,6 +247,11 @@ export class Network {
       `answer to ${adminId}`,
     )
     return result!
+  }
+
+  /** Asks the leader for a change of the config servers and runs until it is answered. */
+  change(change: ConfigServerChange, adminId = JSON.stringify(change), withinMs = 20_000): AdminResult {
+    return this.askAdmin({ kind: 'changeConfigServers', requestId: 1, adminId, change }, adminId, withinMs)
   }
 
   /** One operation through the active epoch, if all its members take it (R3). */

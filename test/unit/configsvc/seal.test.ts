@@ -188,7 +188,7 @@ describe('ConfigNode', () => {
     )
     const from = { id: 'c2', storeId: 's2' }
     const ballot = { round: 1, node: 'c2' }
-    const prepare = { kind: 'message', from, message: { kind: 'prepare', ballot } } as const
+    const prepare = { kind: 'message', from, message: { kind: 'prepare', ballot, standing: null } } as const
     const first = node.step(1, prepare).filter((e) => e.kind !== 'address')
     expect(first).toEqual([{ kind: 'write', token: 1, writes: [{ kind: 'promised', ballot }] }])
     // A duplicate needs no write of its own, but must not overtake the first one's.

@@ -6,7 +6,10 @@ import { Logs } from '../../../packages/sim/src/oracle/logs.js'
 import { Registers } from '../../../packages/sim/src/oracle/registers.js'
 import { History } from '../../../packages/sim/src/workload/history.js'
 
-function state(version: number, epoch: number): ConfigState {
+const servers = (...ids: string[]) => ids.map((id) => ({ id, storeId: id, address: `${id}:1` }))
+const three = servers('c1', 'c2', 'c3')
+
+function state(version: number, epoch: number, configServers = servers('c1')): ConfigState {
   return {
     clusterId: 'c',
     group: 'main',
@@ -18,7 +21,8 @@ function state(version: number, epoch: number): ConfigState {
     reservedEpoch: epoch,
     wanted: 1,
     servers: [],
-    configServers: [],
+    configServers,
+    formerConfigServers: [],
     params: DEFAULT_PARAMS,
     adminResults: [],
     history: [],
@@ -28,26 +32,62 @@ const ballot = (round: number) => ({ round, node: 'c1' })
 
 describe('registers', () => {
   test('accepted_is_chosen_by_a_majority_in_one_ballot_only', () => {
-    const registers = new Registers(3)
+    const registers = new Registers()
     registers.enterSent(1, 'e1', 0)
-    expect(registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 1) })).toBeUndefined()
-    expect(registers.accepted('c2', { ballot: ballot(2), version: 1, value: state(1, 1) })).toBeUndefined()
+    expect(registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 1, three) })).toBeUndefined()
+    expect(registers.accepted('c2', { ballot: ballot(2), version: 1, value: state(1, 1, three) })).toBeUndefined()
     expect(registers.epoch).toBe(0)
-    expect(registers.accepted('c3', { ballot: ballot(2), version: 1, value: state(1, 1) })?.epoch).toBe(1)
+    expect(registers.accepted('c3', { ballot: ballot(2), version: 1, value: state(1, 1, three) })?.epoch).toBe(1)
   })
   test('accepted_two_values_of_one_version_is_a_violation', () => {
-    const registers = new Registers(1)
+    const registers = new Registers()
     registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 0) })
     expect(() =>
       registers.accepted('c1', { ballot: ballot(2), version: 1, value: { ...state(1, 0), wanted: 2 } }),
     ).toThrow('P3')
   })
   test('accepted_an_epoch_that_did_not_grow_out_of_the_active_one_is_a_violation', () => {
-    const registers = new Registers(1)
+    const registers = new Registers()
     registers.enterSent(1, 'e1', 0)
     registers.enterSent(3, 'e3', 2)
     registers.accepted('c1', { ballot: ballot(1), version: 1, value: state(1, 1) })
     expect(() => registers.accepted('c1', { ballot: ballot(1), version: 2, value: state(2, 3) })).toThrow('I1')
+  })
+
+  const choose = (registers: Registers, round: number, value: ConfigState, ...stores: string[]): void => {
+    for (const store of stores) registers.accepted(store, { ballot: ballot(round), version: value.version, value })
+  }
+  test('accepted_is_counted_by_the_servers_that_the_value_names', () => {
+    const registers = new Registers()
+    choose(registers, 1, state(1, 0, three), 'c1', 'c2', 'c4')
+    expect(registers.newest?.version).toBe(1)
+    choose(registers, 1, state(2, 0, servers('c1', 'c2', 'c3', 'c4')), 'c1', 'c2')
+    expect(registers.newest?.version).toBe(1)
+    choose(registers, 1, state(2, 0, servers('c1', 'c2', 'c3', 'c4')), 'c4')
+    expect(registers).toMatchObject({ changes: 1, newest: { version: 2 } })
+  })
+  test('accepted_two_servers_changed_at_once_is_a_violation', () => {
+    const registers = new Registers()
+    choose(registers, 1, state(1, 0, three), 'c1', 'c2', 'c4')
+    expect(() => choose(registers, 1, state(2, 0, servers('c1', 'c2', 'c4')), 'c1', 'c4')).toThrow('P6')
+  })
+  test('accepted_an_empty_store_that_gets_a_vote_is_a_violation', () => {
+    const registers = new Registers()
+    choose(registers, 1, state(1, 0, three), 'c1', 'c2')
+    expect(() => choose(registers, 1, state(2, 0, servers('c1', 'c2', 'c3', 'c4')), 'c1', 'c2', 'c3')).toThrow('P6')
+  })
+  test('accepted_a_ballot_that_begins_below_what_was_chosen_is_a_violation', () => {
+    const registers = new Registers()
+    choose(registers, 1, state(1, 0, three), 'c1', 'c2')
+    choose(registers, 1, state(2, 0, three), 'c1', 'c2')
+    expect(() => choose(registers, 2, state(1, 0, three), 'c3')).toThrow('P2')
+  })
+  test('learned_what_no_majority_holds_is_a_violation', () => {
+    const registers = new Registers()
+    choose(registers, 1, state(1, 0, three), 'c1')
+    expect(() => registers.learned('c1', state(1, 0, three))).toThrow('P1')
+    choose(registers, 1, state(1, 0, three), 'c2')
+    registers.learned('c1', state(1, 0, three))
   })
 })
 

@@ -9,6 +9,7 @@ import type {
   Clock,
   ConfigState,
   ConfigToClient,
+  ConfigServerChange,
   Configuration,
   Dialer,
   ErrorCode,
@@ -25,7 +26,7 @@ import { lastingRefusal } from './refusal.js'
 
 /** A config server that has not answered by then is passed over for the next, ms. */
 const PATIENCE_MS = 1_000
-/** A reconfiguration takes its time; after this long without a result it is asked for again, elsewhere first: its server may be stuck. */
+/** A change takes its time; after this long without a result it is asked for again, elsewhere first: its server may be stuck. */
 const ADMIN_PATIENCE_MS = 5_000
 const POLL_BASE_MS = 50
 const POLL_MAX_MS = 500
@@ -138,6 +139,24 @@ export class AdminClient {
     })
   }
 
+  /**
+   * Adds one config server, removes one, or adds one and then removes one, and waits for the result; a result with `ok: false` says why not and
+   * how far it came. `adminId` names the request across retries, as for `reconfigure`.
+   */
+  async changeConfigServers(change: ConfigServerChange, adminId: string): Promise<AdminResult> {
+    const question = (requestId: number): ConfigQuestion => ({
+      kind: 'changeConfigServers',
+      requestId,
+      adminId,
+      change,
+    })
+    return this.#askConfig('unknown', question, (answer) => {
+      if (answer.kind !== 'adminAnswer') return undefined
+      if (answer.result === null) return { tryLeader: answer.leader, said: 'does not lead the config service' }
+      return { value: answer.result }
+    })
+  }
+
   /** The status of one server. Throws UNAVAILABLE when it does not answer. */
   async status(address: string, kind: 'config' | 'replica', timeoutMs = this.#timeoutMs): Promise<ProcessStatus> {
     const requestId = ++this.#requestId
@@ -181,8 +200,9 @@ export class AdminClient {
       if (left <= 0) break
       const address = this.#addresses[at % this.#addresses.length]!
       const message = question(++this.#requestId)
-      // A reconfiguration is answered when it is done; whoever does not lead says so at once.
-      const patience = message.kind === 'admin' ? ADMIN_PATIENCE_MS : PATIENCE_MS
+      // A change is answered when it is done; whoever does not lead says so at once.
+      const patience =
+        message.kind === 'admin' || message.kind === 'changeConfigServers' ? ADMIN_PATIENCE_MS : PATIENCE_MS
       const answer = await this.#ask(configDialer, address, message, Math.min(left, patience))
       const taken = 'kind' in answer ? read(answer) : undefined
       if (taken !== undefined && 'value' in taken) return taken.value

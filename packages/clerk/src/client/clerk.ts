@@ -245,6 +245,8 @@ export class Clerk implements ClerkLike {
         this.#reads.onReplies(member, message)
         if (this.#sessions.every(([session]) => session.idle)) this.#routing.onReadProgress(message.epoch)
         return
+      case 'config':
+        return this.#routing.onTold(message.configuration)
       case 'registered':
         this.#routing.onEpoch(message.epoch)
         for (const [, answers] of this.#sessions) answers.onRegistered(member, message)
@@ -261,7 +263,7 @@ export class Clerk implements ClerkLike {
       case 'announced':
         return this.#routing.onAnnounced(message.members)
       default:
-        // Answers to the command's questions; a clerk asks none.
+        // Answers to the command's other questions; a clerk asks none of them.
         return
     }
   }

@@ -29,6 +29,8 @@ export interface FinderPorts {
   readonly group: GroupName
   /** A newer configuration was learned. */
   readonly onConfiguration: (configuration: Configuration) => void
+  /** All known config servers were asked, and none has anything newer: they may all have been replaced. */
+  readonly onFruitless: () => void
   /** Every known config server refuses this client for good. */
   readonly onRefused: (code: ErrorCode, message: string) => void
 }
@@ -75,6 +77,13 @@ export class ConfigurationFinder {
     this.#needed = false
     this.#cancel?.()
     this.#cancel = undefined
+  }
+
+  /** A replica tells what it knows: it hears of new config servers by itself. */
+  offer(configuration: Configuration): void {
+    const known = this.configuration
+    if (this.#closed || known === undefined) return
+    if (configuration.clusterId === known.clusterId && configuration.version > known.version) this.#adopt(configuration)
   }
 
   /** The refusal that all known config servers gave, if they did. */
@@ -179,6 +188,7 @@ export class ConfigurationFinder {
     if (server.askedAt !== undefined && server.said === 'not asked yet') server.said = 'no answer'
     this.#at = this.#leaderPlace(leader, server) ?? (this.#at + 1) % this.#servers.length
     const round = Math.floor(this.#fruitless++ / this.#servers.length)
+    if (this.#fruitless % this.#servers.length === 0) this.#ports.onFruitless()
     const wait = backoffMs(round, POLL_BASE_MS, POLL_MAX_MS, this.#ports.random)
     this.#cancel?.()
     this.#cancel = this.#ports.clock.after(round === 0 ? 0 : wait, () => this.#ask())

@@ -77,6 +77,7 @@ export class Routing {
         dialer: ports.configDialer,
         group,
         onConfiguration: (configuration) => this.#onConfiguration(configuration),
+        onFruitless: () => this.#askMembers(),
         onRefused: ports.onRefused,
       },
       addresses,
@@ -85,6 +86,11 @@ export class Routing {
 
   get configuration(): Configuration | undefined {
     return this.#finder.configuration
+  }
+
+  /** A replica's answer to `#askMembers`. */
+  onTold(configuration: Configuration | null): void {
+    if (configuration !== null) this.#finder.offer(configuration)
   }
 
   /** Begins to look for the cluster. */
@@ -176,6 +182,13 @@ export class Routing {
     this.#cancelBlock?.()
     this.#finder.close()
     this.members.close()
+  }
+
+  // The config servers this clerk knows may all have been replaced since it asked them last; replicas hear of the new ones.
+  #askMembers(): void {
+    const { group } = this.#ports
+    for (const { link } of this.members.all())
+      if (link?.open === true) link.send({ kind: 'getConfig', requestId: 0, group })
   }
 
   #primaryId(): NodeId | '' {

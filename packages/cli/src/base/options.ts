@@ -27,11 +27,23 @@ export function idOption(text: string): string {
 
 /** id=host:port,… with the ids. */
 export function namedAddresses(text: string): { id: string; address: string }[] {
+  return text.split(',').map(namedAddress)
+}
+
+/** id=host:port. */
+export function namedAddress(text: string): { id: string; address: string } {
+  const at = text.indexOf('=')
+  const address = text.slice(at + 1).trim()
+  if (at < 1 || !isAddress(address)) throw new InvalidArgumentError(`"${text}" is not ID=HOST:PORT.`)
+  return { id: idOption(text.slice(0, at).trim()), address }
+}
+
+/** host:port,… with or without ids. */
+export function someAddresses(text: string): string[] {
   return text.split(',').map((entry) => {
-    const at = entry.indexOf('=')
-    const address = entry.slice(at + 1).trim()
-    if (at < 1 || !isAddress(address)) throw new InvalidArgumentError(`"${entry}" is not ID=HOST:PORT.`)
-    return { id: idOption(entry.slice(0, at).trim()), address }
+    const address = entry.slice(entry.indexOf('=') + 1).trim()
+    if (!isAddress(address)) throw new InvalidArgumentError(`"${entry}" is neither HOST:PORT nor ID=HOST:PORT.`)
+    return entry.trim()
   })
 }
 

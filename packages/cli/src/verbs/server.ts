@@ -1,10 +1,10 @@
 // coppice server: one config server or one replica in this process, as it runs in production.
-import type { AdminClient } from '@coppice/clerk'
 import type { Logger } from '@coppice/runtime/server'
 import type { Command } from 'commander'
 import { settingsFor } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
-import { addressOption, countOption, idOption, namedAddresses } from '../base/options.js'
+import { findConfigServers } from '../base/find-config-servers.js'
+import { addressOption, countOption, idOption, namedAddresses, someAddresses } from '../base/options.js'
 import { print, printJson } from '../base/output.js'
 import type { Settings } from '../base/settings.js'
 import { attachToParent } from '../dev/parent.js'
@@ -20,7 +20,8 @@ interface ServerFlags {
   readonly listen: string
   readonly advertise?: string
   readonly zone?: string
-  readonly peers: { id: string; address: string }[]
+  readonly peers?: { id: string; address: string }[]
+  readonly join?: string[]
   readonly wanted?: number
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
 }
@@ -28,7 +29,6 @@ interface ServerFlags {
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent']
 /** How long a replica that is told to end waits for its group to go on without it; a part of the deadline for ending in order. */
 const LEAVE_MS = 5_000
-const FIND_TIMEOUT_MS = 60_000
 
 export function addServer(program: Command): void {
   const server = program.command('server').description('run one server in this process')
@@ -41,23 +41,35 @@ export function addServer(program: Command): void {
 
   common(server.command('configsvc'))
     .description('run a config server')
-    .requiredOption('--peers <id=host:port,…>', 'all config servers, this one included', namedAddresses)
+    .option('--peers <id=host:port,…>', 'all config servers of a new cluster, this one included', namedAddresses)
+    .option(
+      '--join <host:port,…>',
+      'config servers of a running cluster, which this one is to be added to',
+      someAddresses,
+    )
     .option('--wanted <n>', 'members that a group shall have', countOption(1), 3)
     .addHelpText(
       'after',
       `
-Give every config server the same --peers. The directory of --data belongs to this server alone.
+Give every config server of a new cluster the same --peers; one that joins a running cluster gets --join instead, and has no vote until
+"coppice configsvc add" or "replace" names it. Both are read at the first start only: later the config servers are those that the data
+directory knows. The directory of --data belongs to this server alone.
 
 Example:
-  coppice server configsvc --id c1 --listen 10.0.0.1:7101 --peers c1=10.0.0.1:7101,c2=10.0.0.2:7101,c3=10.0.0.3:7101 --data /var/lib/coppice/c1`,
+  coppice server configsvc --id c1 --listen 10.0.0.1:7101 --peers c1=10.0.0.1:7101,c2=10.0.0.2:7101,c3=10.0.0.3:7101 --data /var/lib/coppice/c1
+  coppice server configsvc --id c4 --listen 10.0.0.9:7101 --join 10.0.0.1:7101,10.0.0.2:7101 --data /var/lib/coppice/c4`,
     )
     .action(async (_flags, command: Command) => {
       await serve('config', command, async (settings, flags, logger) => {
         const { startConfigServer } = await import('@coppice/configsvc/server')
-        const { id, listen, peers, wanted, advertise } = flags
+        const { id, listen, wanted, advertise, join } = flags
+        if ((flags.peers === undefined) === (join === undefined))
+          throw new CliError(EXIT.usage, 'either --peers (a new cluster) or --join (a running one) is needed')
+        const peers = flags.peers ?? (await findConfigServers(join!, settings.group, settings.data))
         const optional = {
           ...(wanted === undefined ? {} : { wanted }),
           ...(advertise === undefined ? {} : { advertise }),
+          ...(join === undefined ? {} : { join: true }),
         }
         return startConfigServer({ dataDir: settings.data, id, listen, peers, logger, ...optional })
       })
@@ -69,7 +81,8 @@ Example:
     .addHelpText(
       'after',
       `
---config names the config servers as HOST:PORT,… or ID=HOST:PORT,…; the directory of --data belongs to this replica alone.
+--config names the config servers as HOST:PORT,… or ID=HOST:PORT,…; one that answers is enough, and later the data directory knows them,
+also those that took the place of others. The directory of --data belongs to this replica alone.
 
 Example:
   coppice server replica --id r1 --listen 0.0.0.0:7111 --advertise 10.0.0.4:7111 --config 10.0.0.1:7101,10.0.0.2:7101,10.0.0.3:7101 --data /var/lib/coppice/r1`,
@@ -79,7 +92,9 @@ Example:
         const { startVkvReplica } = await import('@coppice/vkv/server')
         const { id, listen, advertise, zone } = flags
         const optional = { ...(advertise === undefined ? {} : { advertise }), ...(zone === undefined ? {} : { zone }) }
-        const configServers = await configServersOf(settings)
+        if (settings.config === undefined)
+          throw new CliError(EXIT.usage, '--config is needed: HOST:PORT,… of the config servers')
+        const configServers = await findConfigServers(settings.config, settings.group, settings.data)
         return startVkvReplica({
           dataDir: settings.data,
           id,
@@ -126,31 +141,4 @@ async function serve(
   })
   const { exitCode, reason } = await running.stopped
   if (exitCode !== 0) throw new CliError(exitCode, reason)
-}
-
-/** Config servers with their ids; those given by address alone are asked for theirs. */
-async function configServersOf(settings: Settings): Promise<{ id: string; address: string }[]> {
-  if (settings.config === undefined)
-    throw new CliError(EXIT.usage, '--config is needed: HOST:PORT,… of the config servers')
-  if (settings.config.every((entry) => entry.includes('='))) return namedAddresses(settings.config.join(','))
-  const { connectAdmin } = await import('@coppice/clerk')
-  const admin = connectAdmin(settings.config, { group: settings.group })
-  try {
-    return await Promise.all(settings.config.map((address) => idOf(admin, addressOption(address))))
-  } finally {
-    admin.close()
-  }
-}
-
-// Config servers may still be starting.
-async function idOf(admin: AdminClient, address: string): Promise<{ id: string; address: string }> {
-  const deadline = performance.now() + FIND_TIMEOUT_MS
-  for (;;) {
-    try {
-      return { id: (await admin.status(address, 'config', 1_000)).id, address }
-    } catch (error) {
-      if (performance.now() > deadline) throw error
-      await new Promise((resolve) => setTimeout(resolve, 300))
-    }
-  }
 }

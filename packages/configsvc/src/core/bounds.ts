@@ -34,3 +34,11 @@ export const MAX_WAITING_ADMINS = 64
 export const MAX_HISTORY = 64
 /** Upper bound of what slow fsyncs may add to the election timeout, in timeouts. */
 export const MAX_TIMEOUT_FACTOR = 4
+/** A server that is to become a config server has so long to answer and to take over what is chosen, ms. */
+export const JOIN_PATIENCE_MS = 5_000
+/** How often a leader tells registered servers that it does not hear who leads, ms. */
+export const CALL_SILENT_MS = 1_000
+/** Config servers at the most, the one that is being replaced included. */
+export const MAX_CONFIG_SERVERS = 8
+/** Former ids of config servers that are remembered, so that none is used again. */
+export const MAX_FORMER_CONFIG_SERVERS = 1_000

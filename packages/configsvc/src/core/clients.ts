@@ -50,6 +50,10 @@ export function answerClient(
       const result = taken === 'unknownGroup' ? refusal : null // P6: otherwise a leader hint
       return { kind: 'adminAnswer', requestId, leader, result }
     }
+    case 'changeConfigServers': {
+      const taken = k.leadership?.onChangeConfigServers(connection, message) ?? false
+      return taken ? undefined : { kind: 'adminAnswer', requestId, leader, result: null } // P6: a leader hint
+    }
     default:
       return unreachable(message)
   }
@@ -68,6 +72,11 @@ function noteOf(k: Knowledge): string {
   if (k.leadership !== undefined) return k.leadership.note
   const { id } = k.options
   if (!isVoter(k.voters, { id, storeId: k.storeId })) {
+    const main = k.learned(DEFAULT_GROUP)
+    if (main?.formerConfigServers.includes(id) === true)
+      return `${id} was removed from the config servers and can be stopped`
+    if (!k.voters.servers.some((s) => s.id === id))
+      return `${id} has no vote; it waits to be added: coppice configsvc add, or replace`
     return `the store of ${id} is not the one the cluster knows under this name, so it has no vote; its data was lost or replaced`
   }
   if (k.leader !== '') return ''

@@ -2,6 +2,7 @@
 // done; what this server says to itself is handled within the same step.
 import { DEFAULT_GROUP, assert, configurationOf, unreachable } from '@coppice/protocol'
 import type {
+  Accepted,
   Ballot,
   ClientToConfig,
   ConfigState,
@@ -15,6 +16,7 @@ import type {
   NodeId,
   Report,
   Sender,
+  Standing,
   ToConfigServer,
 } from '@coppice/protocol'
 import { Acceptor } from './acceptor.js'
@@ -22,11 +24,12 @@ import type { AcceptorAnswer } from './acceptor.js'
 import { answerClient } from './clients.js'
 import { DurableWrites } from './durable-writes.js'
 import { Election } from './election.js'
-import { isVoter, votersOf } from './formation.js'
+import { isVoter, newerVoters, standingOf, votersOf } from './formation.js'
 import type { Voters } from './formation.js'
 import { FsyncMeter } from './fsync-meter.js'
 import type { ConfigEffect, ConfigInput, ConfigOptions, RecoveredRegister } from './io.js'
 import { Leadership } from './leadership.js'
+import { Learned } from './learned.js'
 import type { LeadershipHost } from './leadership.js'
 import { SeededRandom } from './random.js'
 import type { ConfigView } from './view.js'
@@ -39,8 +42,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   private readonly acceptor: Acceptor
   private readonly election: Election
   private leadership: Leadership | undefined
-  /** Newest value of each group known to be chosen. */
-  private readonly learnedByGroup = new Map<GroupName, ConfigState>()
+  private readonly learned = new Learned()
   private readonly effects: ConfigEffect[] = []
   /** What this server said to itself in this step. */
   private readonly toSelf: ConfigToConfig[] = []
@@ -76,6 +78,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     if (this.leadership?.lostTouch === true) this.stepDown('no confirmed round', false) // P5
     this.take(input)
     for (let said = this.toSelf.shift(); said !== undefined; said = this.toSelf.shift()) this.onMessage(this.self, said)
+    if (this.leadership?.removed === true) this.stepDown('removed from the config servers', false) // P6
     this.wakeAt = Math.min(this.election.wakeAt, this.leadership?.wakeAt ?? Infinity)
     return this.effects
   }
@@ -104,23 +107,24 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   private onMessage(from: Sender, message: ToConfigServer): void {
     switch (message.kind) {
       case 'preVote':
-        return this.election.onPreVote(this.now, from, message.round)
+        return this.onPreVote(from, message.round, message.standing)
       case 'preVoteReply':
         return this.election.onPreVoteReply(this.now, from, message.round, message.granted)
       case 'prepare':
-        return this.onPrepare(from, message.ballot)
+        return this.onPrepare(from, message.ballot, message.standing)
       case 'promise': {
         const { ballot, address, accepted } = message
+        for (const { value } of accepted) for (const s of value.configServers) this.noteNewAddress(s.id, s.address)
         return this.election.onPromise(this.now, from.id, ballot, { storeId: from.storeId, address, accepted })
       }
       case 'propose': {
-        if (!this.mayLead(from, message.ballot) || message.version !== message.value.version) return
+        if (message.ballot.node !== from.id || message.version !== message.value.version) return
         const answer = this.acceptor.onPropose(message.ballot, message.version, message.value)
         if (answer !== undefined) this.answerLeader(from, message.ballot, answer)
         return
       }
       case 'confirm': {
-        if (!this.mayLead(from, message.ballot)) return
+        if (message.ballot.node !== from.id) return
         const answer = this.acceptor.onConfirm(message.ballot, message.round, message.chosen)
         for (const value of answer.learned) this.onLearned(value)
         return this.answerLeader(from, message.ballot, answer)
@@ -131,6 +135,10 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
       case 'confirmed':
         if (this.isOurs(message.ballot)) this.leadership?.onConfirmed(from, message.round, message.missing)
         return
+      case 'askChosen':
+        return this.tell(from.id, this.learned.answer(message.known, this.election.leaderHint(this.now)))
+      case 'chosen':
+        return this.onTold(from, message.leader, message.values)
       case 'ballotRefused':
         return this.onBallotRefused(from, message.ballot, message.promised)
       case 'report':
@@ -151,9 +159,17 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
 
   // ---- acceptor
 
-  private onPrepare(from: Sender, ballot: Ballot): void {
-    // A wiped store, or a stranger, may not take the lead away from those that remember.
-    if (!this.mayLead(from, ballot)) return
+  private onPreVote(from: Sender, round: number, standing: Standing): void {
+    for (const s of standing?.configServers ?? []) this.noteNewAddress(s.id, s.address)
+    this.election.onPreVote(this.now, from, round, standing)
+    // P6: who does not know yet that it has no vote learns it.
+    if (!isVoter(this.votersBy(standing), from))
+      this.tell(from.id, this.learned.refusal(this.election.leaderHint(this.now)))
+  }
+
+  private onPrepare(from: Sender, ballot: Ballot, standing: Standing): void {
+    // A wiped store, a server that was removed, or a stranger, may not take the lead away from those that remember.
+    if (ballot.node !== from.id || !isVoter(this.votersBy(standing), from)) return
     const answer = this.acceptor.onPrepare(ballot, this.options.address)
     if (answer.reply.kind === 'promise') {
       if (this.leadership !== undefined) this.stepDown(`${from.id} stands with a higher ballot`, false)
@@ -171,13 +187,9 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     this.writes.after(this.now, answer.writes, () => this.send(from.id, answer.reply))
   }
 
-  /** A ballot is used by the server it names, and only by one whose store may vote. */
-  private mayLead(from: Sender, ballot: Ballot): boolean {
-    return ballot.node === from.id && isVoter(this.voters, from)
-  }
-
   private onBallotRefused(from: Sender, ballot: Ballot, promised: Ballot): void {
-    if (!isVoter(this.voters, from)) return
+    // Of the voters alone: what a stranger promised stands in nobody's way.
+    if (!(this.leadership?.counts(from) ?? isVoter(this.voters, from))) return
     this.election.onRefused(this.now, ballot, promised)
     // An acceptor that promised more will never confirm our rounds: lead it with a higher ballot, or follow.
     if (this.isOurs(ballot)) this.stepDown(`${from.id} promised a higher ballot`, true)
@@ -185,8 +197,20 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
 
   // ---- election and leadership
 
+  private get accepted(): Accepted | undefined {
+    return this.acceptor.acceptedByGroup.get(DEFAULT_GROUP)
+  }
+
+  /** By the newest value of `main` this server accepted, or by a newer one that it was told is chosen. */
   private get voters(): Voters {
-    return votersOf(this.acceptor.acceptedByGroup.get(DEFAULT_GROUP)?.value, this.options.peers)
+    const accepted = this.accepted?.value
+    const told = this.learned.main
+    const newest = told !== undefined && told.version > (accepted?.version ?? 0) ? told : accepted
+    return votersOf(newest, this.options.peers)
+  }
+
+  private votersBy(standing: Standing): Voters {
+    return newerVoters(this.voters, this.accepted, standing)
   }
 
   private isOurs(ballot: Ballot): boolean {
@@ -204,16 +228,33 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   }
 
   private onLearned(value: ConfigState): void {
-    const known = this.learnedByGroup.get(value.group)
-    if (known !== undefined && known.version >= value.version) return
-    this.learnedByGroup.set(value.group, value)
+    if (!this.learned.learn(value)) return
     for (const s of [...value.configServers, ...value.servers]) this.noteAddress(s.id, s.address)
+  }
+
+  private askChosen(): void {
+    const question = this.learned.question()
+    const ids = [...this.voters.servers, ...this.options.peers].map((s) => s.id)
+    for (const id of new Set(ids)) if (id !== this.self.id) this.send(id, question)
+  }
+
+  private tell(to: NodeId, answer: ConfigToConfig | undefined): void {
+    if (answer !== undefined) this.send(to, answer)
+  }
+
+  private onTold(from: Sender, leader: NodeId, values: readonly ConfigState[]): void {
+    // A leader has chosen what there is.
+    if (this.leadership !== undefined) return
+    for (const value of this.learned.ofCluster(values, this.view.clusterId)) this.onLearned(value)
+    // From a voter alone, which heard it itself: servers without a vote could keep a dead leader's name alive among themselves.
+    if (leader !== '' && !isVoter(this.voters, this.self) && isVoter(this.voters, from))
+      this.election.onHint(this.now, leader)
   }
 
   // ---- replicas and clients
 
   private answerReport(to: NodeId, report: Report, reason: string): void {
-    const state = this.learnedByGroup.get(report.group)
+    const state = this.learned.of(report.group)
     const configuration = state === undefined ? null : configurationOf(state)
     const leader = this.election.leaderHint(this.now)
     this.send(to, { kind: 'answer', group: report.group, nonce: report.nonce, reason, leader, configuration })
@@ -223,7 +264,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     const { options, voters, leadership } = this
     const { storeId } = this.self
     const leader = this.election.leaderHint(this.now)
-    const learned = (group: GroupName): ConfigState | undefined => this.learnedByGroup.get(group)
+    const learned = (group: GroupName): ConfigState | undefined => this.learned.of(group)
     const answer = answerClient({ options, storeId, voters, leadership, leader, learned }, connection, message)
     if (answer !== undefined) this.effects.push({ kind: 'reply', connection, message: answer })
   }
@@ -275,6 +316,11 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         get voters() {
           return node.voters
         },
+        get standing() {
+          return standingOf(node.accepted)
+        },
+        votersBy: (standing) => this.votersBy(standing),
+        askChosen: () => this.askChosen(),
         send: (to, message) => this.send(to, message),
         promiseOwn: (ballot, then) => {
           const { writes, reply } = this.acceptor.onPrepare(ballot, this.options.address)
@@ -300,6 +346,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
       options: this.options,
       send: (to, message) => this.send(to, message),
       reply: (connection, message) => this.effects.push({ kind: 'reply', connection, message }),
+      address: (id, address) => this.noteAddress(id, address),
       event: (name, fields) => this.event(name, fields),
       onChosen: (value) => this.onLearned(value),
       answerReport: (to, report, reason) => this.answerReport(to, report, reason),
@@ -319,15 +366,15 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         return node.acceptor.promised
       },
       get clusterId() {
-        return node.acceptor.acceptedByGroup.get(DEFAULT_GROUP)?.value.clusterId ?? ''
+        return (node.accepted?.value ?? node.learned.main)?.clusterId ?? ''
       },
       get groups() {
-        return [...node.learnedByGroup.keys()]
+        return node.learned.groups
       },
       get attempt() {
         return node.leadership?.attempt
       },
-      chosen: (group) => node.learnedByGroup.get(group),
+      chosen: (group) => node.learned.of(group),
       accepted: (group) => node.acceptor.acceptedByGroup.get(group),
     }
   }

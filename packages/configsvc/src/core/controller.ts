@@ -110,6 +110,12 @@ export class GroupController {
     if (sleptMs > this.host.chosen.params.failMs / 4) this.detector.countAnew(this.host.now)
   }
 
+  /** P6: a server that is not heard may know only config servers that are gone; it is told who leads. */
+  callSilent(): void {
+    for (const { id } of this.host.chosen.servers)
+      if (!this.detector.alive(this.host.now, id)) this.sayAnswer(id, '', 'it was not heard')
+  }
+
   onMessage(from: Sender, message: ReplicaToConfig): void {
     if (message.kind === 'report') return this.onReport(from, message)
     const entry = this.host.chosen.servers.find((s) => s.id === from.id)

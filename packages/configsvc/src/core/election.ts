@@ -1,11 +1,11 @@
 // Election of the config leader (PROTOCOL P2, P5): pre-vote, then promises for one ballot, with randomised timeouts. The acceptor side
 // of an election is acceptor.ts; what a leader does is leadership.ts.
 import { assert } from '@coppice/protocol'
-import type { Ballot, ConfigToConfig, ElectionParams, Millis, NodeId, Sender } from '@coppice/protocol'
+import type { Ballot, ConfigToConfig, ElectionParams, Millis, NodeId, Sender, Standing } from '@coppice/protocol'
 import { MAX_TIMEOUT_FACTOR } from './bounds.js'
 import { sameBallot } from './ballot.js'
 import { isVoter, majorityOf, tally } from './formation.js'
-import type { Promised, Tally, Voters } from './formation.js'
+import type { Promised, Voters, Won } from './formation.js'
 import type { FsyncMeter } from './fsync-meter.js'
 import type { SeededRandom } from './random.js'
 
@@ -18,10 +18,16 @@ export interface ElectionHost {
   /** Highest ballot this server's own acceptor promised. */
   readonly promised: Ballot
   readonly voters: Voters
+  /** The newest value of `main` this server accepted, for those that missed it. */
+  readonly standing: Standing
+  /** Voters by the newer of the own value and a candidate's. */
+  votersBy(standing: Standing): Voters
+  /** Without a vote nobody stands: asks what is chosen instead. */
+  askChosen(): void
   send(to: NodeId, message: ConfigToConfig): void
   /** Lets the own acceptor promise `ballot`; `then` runs when that is durable. */
   promiseOwn(ballot: Ballot, then: (promised: Promised) => void): void
-  onElected(ballot: Ballot, won: Exclude<Tally, { kind: 'waiting' }>): void
+  onElected(ballot: Ballot, won: Won): void
 }
 
 type Role =
@@ -31,6 +37,8 @@ type Role =
       readonly kind: 'candidate'
       readonly ballot: Ballot
       readonly promises: Map<NodeId, Promised>
+      /** Who is asked for a promise: grows when a promise tells of newer config servers. */
+      readonly asked: Set<NodeId>
       repeatAt: Millis
     }
   | { readonly kind: 'leader'; readonly ballot: Ballot }
@@ -80,6 +88,11 @@ export class Election {
     this.follow(now)
   }
 
+  /** Somebody says who leads: known to clients and replicas as a hint, no reason to wait. */
+  onHint(now: Millis, id: NodeId): void {
+    this.heardLeader = { id, at: now }
+  }
+
   /** This server's acceptor promised somebody else's ballot: give that candidate its time. */
   onPromisedOther(now: Millis): void {
     this.follow(now)
@@ -98,8 +111,8 @@ export class Election {
     this.deadline = now + (soon ? this.host.random.between(heartbeatMs / 2, heartbeatMs) : this.timeout())
   }
 
-  onPreVote(now: Millis, from: Sender, round: number): void {
-    this.host.send(from.id, { kind: 'preVoteReply', round, granted: this.wouldVote(now, from) })
+  onPreVote(now: Millis, from: Sender, round: number, standing: Standing): void {
+    this.host.send(from.id, { kind: 'preVoteReply', round, granted: this.wouldVote(now, from, standing) })
   }
 
   onPreVoteReply(now: Millis, from: Sender, round: number, granted: boolean): void {
@@ -113,17 +126,18 @@ export class Election {
   onPromise(now: Millis, from: NodeId, ballot: Ballot, promised: Promised): void {
     if (this.role.kind !== 'candidate' || !sameBallot(this.role.ballot, ballot)) return
     this.role.promises.set(from, promised)
-    const won = tally(this.role.promises, this.host.peers)
-    if (won.kind === 'waiting') return
+    const won = tally(this.role.promises, this.host.peers, this.host.self)
+    if (won.kind === 'noVote') return this.follow(now)
+    if (won.kind === 'waiting') return this.askMore(now, won.voters)
     this.role = { kind: 'leader', ballot }
     this.deadline = now
     this.host.onElected(ballot, won)
   }
 
-  private wouldVote(now: Millis, from: Sender): boolean {
+  private wouldVote(now: Millis, from: Sender, standing: Standing): boolean {
     if (this.role.kind === 'leader') return false
-    // A wiped store must not disturb those that remember.
-    if (!isVoter(this.host.voters, from)) return false
+    // A wiped store, or a server that was removed, must not disturb the others.
+    if (!isVoter(this.host.votersBy(standing), from)) return false
     // P5: while a leader is heard nobody needs another; the leader itself may ask after it stepped down.
     const heard = this.heardLeader
     return heard === undefined || heard.id === from.id || now - heard.at >= this.host.params.timeoutMs
@@ -138,23 +152,25 @@ export class Election {
   /** P5: asks whether an election could succeed, before disturbing anybody with a higher ballot. */
   private stand(now: Millis): void {
     this.deadline = now + this.timeout()
-    // Our own store is not the one the cluster recorded: it has lost its memory and never votes again under this id.
+    // Removed, not added yet, or the own store is not the one the cluster recorded: that one has lost its memory and never votes again
+    // under this id.
     if (!isVoter(this.host.voters, this.host.self)) {
       this.role = { kind: 'follower' }
-      return
+      return this.host.askChosen()
     }
     const round = Math.max(this.highestRound, this.host.promised.round) + 1
     this.role = { kind: 'preCandidate', round, granted: new Set([this.host.self.id]) }
     if (majorityOf(this.host.voters) === 1) return this.campaign(now)
     for (const { id } of this.host.voters.servers) {
-      if (id !== this.host.self.id) this.host.send(id, { kind: 'preVote', round })
+      if (id !== this.host.self.id) this.host.send(id, { kind: 'preVote', round, standing: this.host.standing })
     }
   }
 
   private campaign(now: Millis): void {
     const round = Math.max(this.highestRound, this.host.promised.round) + 1
     const ballot = { round, node: this.host.self.id }
-    this.role = { kind: 'candidate', ballot, promises: new Map(), repeatAt: Infinity }
+    const asked = new Set(this.host.voters.servers.map((s) => s.id))
+    this.role = { kind: 'candidate', ballot, promises: new Map(), asked, repeatAt: Infinity }
     this.deadline = now + this.timeout()
     // The own promise is durable before anybody hears of the ballot, so that no later incarnation uses it again.
     this.host.promiseOwn(ballot, (promised) => {
@@ -167,11 +183,21 @@ export class Election {
   private sayPrepare(now: Millis): void {
     if (this.role.kind !== 'candidate') return
     this.role.repeatAt = now + this.host.params.heartbeatMs
-    for (const { id } of this.host.voters.servers) {
-      if (id !== this.host.self.id && !this.role.promises.has(id)) {
-        this.host.send(id, { kind: 'prepare', ballot: this.role.ballot })
+    const { asked, promises, ballot } = this.role
+    for (const id of asked) {
+      if (id !== this.host.self.id && !promises.has(id)) {
+        this.host.send(id, { kind: 'prepare', ballot, standing: this.host.standing })
       }
     }
+  }
+
+  /** P6: a promise may tell of config servers that were added meanwhile. */
+  private askMore(now: Millis, voters: Voters): void {
+    if (this.role.kind !== 'candidate') return
+    const { asked } = this.role
+    const more = voters.servers.filter((s) => !asked.has(s.id))
+    for (const s of more) asked.add(s.id)
+    if (more.length > 0) this.sayPrepare(now)
   }
 
   /** P5: uniform in [timeout, 2 × timeout), stretched on a slow disk. */

@@ -9,6 +9,7 @@ import type {
   NodeId,
   Params,
   Sender,
+  Standing,
   StoreId,
 } from '@coppice/protocol'
 import { compareBallots } from './ballot.js'
@@ -34,6 +35,20 @@ export function majorityOf(voters: Voters): number {
   return Math.floor(voters.servers.length / 2) + 1
 }
 
+/** P6: voters by the newer of two values of `main`, so that a server that missed a change does not refuse one that did not. */
+export function newerVoters(own: Voters, accepted: Accepted | undefined, standing: Standing): Voters {
+  if (standing === null) return own
+  const order =
+    accepted === undefined ? 1 : compareBallots(standing.ballot, accepted.ballot) || standing.version - accepted.version
+  return order > 0 ? { formed: true, servers: standing.configServers } : own
+}
+
+export function standingOf(accepted: Accepted | undefined): Standing {
+  if (accepted === undefined) return null
+  const { ballot, version, value } = accepted
+  return { ballot, version, configServers: value.configServers }
+}
+
 /** One server's answer to a candidate. */
 export interface Promised {
   readonly storeId: StoreId
@@ -43,34 +58,42 @@ export interface Promised {
 
 /** What a candidate's promises add up to. */
 export type Tally =
-  | { readonly kind: 'waiting' }
+  /** `voters`: who is to be asked, as far as the promises tell. */
+  | { readonly kind: 'waiting'; readonly voters: Voters }
+  /** The newest value says that the candidate is no config server. */
+  | { readonly kind: 'noVote' }
   /** Elected over an existing register: P2's value of each group, to be recommitted. */
   | { readonly kind: 'adopt'; readonly values: ReadonlyMap<GroupName, ConfigState> }
   /** Elected by everybody and nobody ever accepted anything: the cluster is formed from these stores. */
   | { readonly kind: 'form'; readonly configServers: readonly ConfigServerEntry[] }
 
+export type Won = Extract<Tally, { kind: 'adopt' | 'form' }>
+
 export function tally(
   promises: ReadonlyMap<NodeId, Promised>,
   peers: readonly { id: NodeId; address: string }[],
+  self: Sender,
 ): Tally {
   const main = highest(promises.values(), DEFAULT_GROUP)
   const voters = votersOf(main?.value, peers)
   if (!voters.formed) {
     // P7: with no value anywhere, everybody must say so; a majority could overlook the store that holds one.
-    if (!voters.servers.every((s) => promises.has(s.id))) return { kind: 'waiting' }
+    if (!voters.servers.every((s) => promises.has(s.id))) return { kind: 'waiting', voters }
     const configServers = voters.servers.map((s) => {
       const p = promises.get(s.id)!
       return { id: s.id, storeId: p.storeId, address: p.address }
     })
     return { kind: 'form', configServers }
   }
+  // P6: the voters are those of the newest value seen, chosen or not; a leader is one of them.
+  if (!isVoter(voters, self)) return { kind: 'noVote' }
   const counted = new Map([...promises].filter(([id, p]) => isVoter(voters, { id, storeId: p.storeId })))
-  if (counted.size < majorityOf(voters)) return { kind: 'waiting' }
-  const groups = new Set([...counted.values()].flatMap((p) => p.accepted.map((a) => a.value.group)))
+  if (counted.size < majorityOf(voters)) return { kind: 'waiting', voters }
+  // P2, over all promises: what a server without a vote accepted was proposed on top of everything chosen before it, and the newest value of
+  // `main` must be adopted whoever holds it, for its voters were just counted.
+  const groups = new Set([...promises.values()].flatMap((p) => p.accepted.map((a) => a.value.group)))
   const values = new Map<GroupName, ConfigState>()
-  for (const group of groups) values.set(group, highest(counted.values(), group)!.value) // P2
-  // The register exists but no counted promise holds it: a proposal that only strangers saw; wait for the one that recorded it.
-  if (!values.has(DEFAULT_GROUP)) return { kind: 'waiting' }
+  for (const group of groups) values.set(group, highest(promises.values(), group)!.value)
   return { kind: 'adopt', values }
 }
 
@@ -107,6 +130,7 @@ export function genesisState(
     wanted,
     servers: [],
     configServers: [...configServers],
+    formerConfigServers: [],
     params,
     adminResults: [],
     history: [],

@@ -35,7 +35,7 @@ export type ConfigEffect = CommonEffect<FromConfigServer, ConfigToClient, Regist
 export interface ConfigOptions {
   readonly id: NodeId
   readonly address: string
-  /** All config servers of the cluster, this one included; 1, 3 or 5. */
+  /** All config servers of a new cluster, this one included; some of the running cluster, this one left out, for one that joins it. */
   readonly peers: readonly { readonly id: NodeId; readonly address: string }[]
   readonly election: ElectionParams
   /** For groups formed by this server as leader: members wanted, and timing. */

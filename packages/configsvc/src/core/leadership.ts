@@ -16,12 +16,15 @@ import type {
   Sender,
 } from '@coppice/protocol'
 import type { AdminRequest } from './admins.js'
-import { MAX_GROUPS } from './bounds.js'
+import { CALL_SILENT_MS, MAX_GROUPS } from './bounds.js'
+import { ConfigServerChanges } from './config-server-changes.js'
+import type { ChangeRequest } from './config-server-changes.js'
 import { GroupController } from './controller.js'
 import type { ControllerHost } from './controller.js'
-import { genesisState, isVoter, majorityOf, votersOf } from './formation.js'
-import type { Tally, Voters } from './formation.js'
+import { genesisState } from './formation.js'
+import type { Won } from './formation.js'
 import type { ConfigOptions } from './io.js'
+import { Electorate } from './register/electorate.js'
 import { Proposer } from './register/proposer.js'
 import { ConfirmRounds } from './rounds.js'
 
@@ -31,6 +34,8 @@ export interface LeadershipHost {
   readonly options: ConfigOptions
   send(to: NodeId, message: FromConfigServer): void
   reply(connection: ConnectionId, message: ConfigToClient): void
+  /** Where a server is to be reached. */
+  address(id: NodeId, address: string): void
   event(name: EventName, fields: Readonly<Record<string, unknown>>): void
   /** A value is chosen in this leader's ballot. */
   onChosen(value: ConfigState): void
@@ -42,34 +47,42 @@ export class Leadership {
   readonly ballot: Ballot
   readonly electedAt: Millis
   private readonly host: LeadershipHost
-  private readonly voters: Voters
-  private readonly voterIds: readonly NodeId[]
+  private readonly electorate: Electorate
   private readonly rounds: ConfirmRounds
   private readonly proposerByGroup = new Map<GroupName, Proposer>()
   private readonly controllerByGroup = new Map<GroupName, GroupController>()
+  private readonly changes: ConfigServerChanges
   private heartbeatAt: Millis
+  /** When servers that are not heard are told who leads. */
+  private callAt: Millis
 
-  constructor(host: LeadershipHost, ballot: Ballot, won: Exclude<Tally, { kind: 'waiting' }>) {
+  constructor(host: LeadershipHost, ballot: Ballot, won: Won) {
     this.host = host
     this.ballot = ballot
     this.electedAt = host.now // L4 counts from here
     this.heartbeatAt = host.now
+    this.callAt = host.now + CALL_SILENT_MS
     const { options } = host
     if (won.kind === 'adopt') {
-      this.voters = votersOf(won.values.get(DEFAULT_GROUP), options.peers)
+      this.electorate = new Electorate(won.values.get(DEFAULT_GROUP)!.configServers)
     } else {
-      this.voters = { formed: true, servers: won.configServers }
+      this.electorate = new Electorate(won.configServers)
     }
-    this.voterIds = this.voters.servers.map((s) => s.id)
-    this.rounds = new ConfirmRounds(host.now, majorityOf(this.voters))
+    this.rounds = new ConfirmRounds(host.now, this.electorate)
+    this.changes = this.makeChanges()
     if (won.kind === 'adopt') {
       for (const value of won.values.values()) this.addProposer(value) // P3: the adopted value unchanged, before anything else
     } else {
       const { newClusterId, wanted, params } = options
       this.addProposer(genesisState(DEFAULT_GROUP, newClusterId, won.configServers, wanted, params))
-      host.event('formed', { clusterId: newClusterId, configServers: this.voterIds })
+      host.event('formed', { clusterId: newClusterId, configServers: won.configServers.map((s) => s.id) })
     }
     this.beginRound()
+  }
+
+  /** P6: this server was removed, and has told the others. */
+  get removed(): boolean {
+    return this.changes.removedSelf
   }
 
   /** P5: no confirmed round for a while; somebody else may lead already. */
@@ -91,7 +104,9 @@ export class Leadership {
   /** What an operator should know, over all groups. */
   get note(): string {
     const unsettled = [...this.proposerByGroup.values()].filter((p) => p.chosen === undefined).map((p) => p.group)
-    const notes = [...this.controllerByGroup.values()].map((c) => c.note).filter((n) => n !== '')
+    const notes = [this.changes.note, ...[...this.controllerByGroup.values()].map((c) => c.note)].filter(
+      (n) => n !== '',
+    )
     if (unsettled.length > 0)
       notes.unshift(`waits for a majority to confirm the configuration of ${unsettled.join(', ')}`)
     return notes.join('; ')
@@ -104,8 +119,13 @@ export class Leadership {
   onTick(): void {
     if (this.host.now >= this.heartbeatAt) {
       this.beginRound()
-      for (const p of this.proposerByGroup.values()) p.repeat() // P1: in doubt the same again
+      if (this.host.now >= this.callAt) {
+        this.callAt = this.host.now + CALL_SILENT_MS
+        for (const c of this.controllerByGroup.values()) c.callSilent()
+      }
+      for (const p of this.proposerByGroup.values()) p.repeat(this.changes.busy) // P1: in doubt the same again
     }
+    this.changes.advance()
     for (const c of this.controllerByGroup.values()) c.onTick()
   }
 
@@ -113,21 +133,24 @@ export class Leadership {
     for (const c of this.controllerByGroup.values()) c.onStall(sleptMs)
   }
 
-  /** Whether a sender's Paxos answers count: only the recorded store of a config server does. */
+  /** Whether a sender's Paxos answers count. */
   counts(from: Sender): boolean {
-    return isVoter(this.voters, from)
+    return this.electorate.counts(from)
   }
 
   onConfirmed(from: Sender, round: number, missing: readonly GroupName[]): void {
+    this.changes.onHeard(from)
     // A store that lost its memory is told what is chosen, too: so it learns that it has no vote.
-    if (this.voterIds.includes(from.id))
+    if (this.electorate.audience.includes(from.id))
       for (const group of missing) this.proposerByGroup.get(group)?.onMissing(from.id)
-    if (!this.counts(from)) return
-    if (this.rounds.onConfirmed(from.id, round)) this.beginRound()
+    if (this.electorate.notes(from) && this.rounds.onConfirmed(this.host.now, from, round)) this.beginRound()
+    this.changes.advance()
   }
 
   onAccepted(from: Sender, group: GroupName, version: number): void {
-    if (this.counts(from)) this.proposerByGroup.get(group)?.onAccepted(from.id, version)
+    if (!this.electorate.notes(from)) return
+    this.proposerByGroup.get(group)?.onAccepted(from, version)
+    this.changes.advance()
   }
 
   onReplica(from: Sender, message: ReplicaToConfig): void {
@@ -156,11 +179,20 @@ export class Leadership {
     return settled ? 'unknownGroup' : 'notYet'
   }
 
+  /** P6. Answers false when the register is not recommitted yet. */
+  onChangeConfigServers(connection: ConnectionId, request: ChangeRequest): boolean {
+    if (this.chosen(DEFAULT_GROUP) === undefined) return false
+    this.changes.add(connection, request)
+    return true
+  }
+
   onClientGone(connection: ConnectionId): void {
+    this.changes.onClientGone(connection)
     for (const c of this.controllerByGroup.values()) c.onClientGone(connection)
   }
 
   stop(leader: NodeId): void {
+    this.changes.stop(leader)
     for (const c of this.controllerByGroup.values()) c.stop(leader)
   }
 
@@ -171,7 +203,8 @@ export class Leadership {
     const round = this.rounds.begin(now)
     const chosen: [GroupName, number][] = []
     for (const p of this.proposerByGroup.values()) if (p.chosen !== undefined) chosen.push([p.group, p.chosen.version])
-    for (const id of this.voterIds) this.host.send(id, { kind: 'confirm', ballot: this.ballot, round, chosen })
+    for (const id of this.electorate.audience)
+      this.host.send(id, { kind: 'confirm', ballot: this.ballot, round, chosen })
   }
 
   /** The other group in which a server id is registered: ids name servers of the whole cluster. */
@@ -192,16 +225,36 @@ export class Leadership {
 
   private addProposer(first: ConfigState): void {
     const { host } = this
+    const { electorate } = this
     const proposer = new Proposer(this.ballot, first, {
-      voterIds: this.voterIds,
-      majority: majorityOf(this.voters),
+      electorate,
       send: (to, message) => host.send(to, message),
+      onProposing: (value) => {
+        if (value.group === DEFAULT_GROUP) electorate.follow(value.configServers)
+      },
       onChosen: (value) => {
         host.onChosen(value)
         this.maybeAddController(value.group)
       },
     })
     this.proposerByGroup.set(first.group, proposer)
+  }
+
+  private makeChanges(): ConfigServerChanges {
+    const { host, electorate, rounds, proposerByGroup } = this
+    return new ConfigServerChanges({
+      get now() {
+        return host.now
+      },
+      options: host.options,
+      electorate,
+      rounds,
+      proposers: proposerByGroup,
+      beginRound: () => this.beginRound(),
+      address: (id, address) => host.address(id, address),
+      reply: (connection, message) => host.reply(connection, message),
+      event: (name, fields) => host.event(name, fields),
+    })
   }
 
   /** P3: leases and attempts begin only when the adopted value is chosen again. */

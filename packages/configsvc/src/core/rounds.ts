@@ -1,6 +1,7 @@
 // Confirm rounds (PROTOCOL P4): proof that no higher ballot was elected before a moment, without a disk write. Shared by all who wait;
 // they are also the heartbeat, and a leader without a confirmed round steps down (P5).
-import type { Millis, NodeId } from '@coppice/protocol'
+import type { Millis, Sender, StoreId } from '@coppice/protocol'
+import type { Electorate } from './register/electorate.js'
 
 export class ConfirmRounds {
   /** Newest round begun and newest that a majority acknowledged. */
@@ -8,14 +9,15 @@ export class ConfirmRounds {
   confirmed = 0
   /** When the newest confirmed round began: until then, at least, nobody else was elected. */
   confirmedSince: Millis
-  private readonly majority: number
+  private readonly electorate: Electorate
   private readonly begunAtByRound = new Map<number, Millis>()
-  private readonly ackedByVoter = new Map<NodeId, number>()
+  private readonly ackedByStore = new Map<StoreId, number>()
+  private readonly heardAtByStore = new Map<StoreId, Millis>()
   private waiting: { readonly round: number; readonly run: () => void }[] = []
 
-  constructor(now: Millis, majority: number) {
+  constructor(now: Millis, electorate: Electorate) {
     this.confirmedSince = now
-    this.majority = majority
+    this.electorate = electorate
   }
 
   /** Begins the next round; the caller sends it to every voter. */
@@ -31,13 +33,18 @@ export class ConfirmRounds {
     return this.begun === this.confirmed
   }
 
-  /** A voter acknowledged a round. Answers true when somebody waits for a round that has not begun yet. */
-  onConfirmed(voter: NodeId, round: number): boolean {
-    if (round > this.begun || round <= (this.ackedByVoter.get(voter) ?? 0)) return false
-    this.ackedByVoter.set(voter, round)
+  /** When a store acknowledged a round for the last time; -Infinity: never. */
+  heardAt(store: StoreId): Millis {
+    return this.heardAtByStore.get(store) ?? -Infinity
+  }
+
+  /** A voter, or the learner, acknowledged a round. Answers true when somebody waits for a round that has not begun yet. */
+  onConfirmed(now: Millis, from: Sender, round: number): boolean {
+    if (round > this.begun || round <= (this.ackedByStore.get(from.storeId) ?? 0)) return false
+    this.ackedByStore.set(from.storeId, round)
+    this.heardAtByStore.set(from.storeId, now)
     // An acknowledgement of round k came after every round below k began, so it counts for those too.
-    const acked = [...this.ackedByVoter.values()].sort((a, b) => b - a)
-    const confirmed = acked[this.majority - 1] ?? 0 // P4: a majority
+    const confirmed = this.electorate.majorityReached(this.ackedByStore) // P4: a majority of those that count now
     if (confirmed <= this.confirmed) return false
     this.confirmed = confirmed
     this.confirmedSince = this.begunAtByRound.get(confirmed)!

@@ -127,11 +127,12 @@ class ConfigHost {
   }
 
   private coreOptions(): ConfigOptions {
-    const { id, peers, wanted = DEFAULT_WANTED, params, election } = this.options
+    const { id, peers, join, wanted = DEFAULT_WANTED, params, election } = this.options
     return {
       id,
       address: this.advertised,
-      peers,
+      // P6: one that joins is none of those that form a cluster.
+      peers: join === true ? peers.filter((p) => p.id !== id) : peers,
       election: { ...DEFAULT_ELECTION, ...election },
       wanted,
       params: { ...DEFAULT_PARAMS, ...params },

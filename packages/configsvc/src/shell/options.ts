@@ -10,8 +10,10 @@ export interface StartConfigServerOptions {
   readonly listen: string
   /** host:port under which others reach it; default: its address in `peers`, else what it listens on. */
   readonly advertise?: string
-  /** All config servers of the cluster, this one included: 1, 3 or 5. */
+  /** All config servers of a new cluster, this one included: 1, 3 or 5. With `join`: some of the running one. */
   readonly peers: readonly { readonly id: NodeId; readonly address: string }[]
+  /** An empty store has no vote and forms no cluster: it waits until it is added (P6). */
+  readonly join?: boolean
   /** For groups formed while this server leads: members wanted, and timing; the rest of `params` is the defaults. */
   readonly wanted?: number
   readonly params?: Partial<Params>
@@ -38,12 +40,13 @@ export interface RunningConfigServer {
 /** What is wrong with the options, naming the field; undefined when a server may start. */
 export function optionsProblem(o: StartConfigServerOptions): string | undefined {
   const ids = o.peers.map((p) => p.id)
+  const { wanted = DEFAULT_WANTED } = o
+  if (!Number.isInteger(wanted) || wanted < 1 || wanted > 15) return `wanted: ${wanted} is not between 1 and 15`
+  if (o.join === true) return undefined
   if (![1, 3, 5].includes(ids.length)) return `peers: a cluster has 1, 3 or 5 config servers, not ${ids.length}`
   const twice = ids.find((id, i) => ids.indexOf(id) !== i)
   if (twice !== undefined) return `peers: ${twice} is named twice`
   if (!ids.includes(o.id)) return `peers: ${o.id} itself is missing among ${ids.join(', ')}`
-  const { wanted = DEFAULT_WANTED } = o
-  if (!Number.isInteger(wanted) || wanted < 1 || wanted > 15) return `wanted: ${wanted} is not between 1 and 15`
   return undefined
 }
 

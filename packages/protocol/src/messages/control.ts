@@ -4,6 +4,8 @@
 import { z } from 'zod'
 import {
   adminResultSchema,
+  configServerChangeSchema,
+  configServerSchema,
   configStateSchema,
   configurationSchema,
   nodeIdSchema,
@@ -26,9 +28,14 @@ export const acceptedSchema = z.strictObject({ ballot: ballotSchema, version: in
 export type Accepted = z.infer<typeof acceptedSchema>
 
 // ---- config server -> config server. One ballot spans the registers of all groups; each group has its own accepted value.
-const preVote = z.strictObject({ kind: z.literal('preVote'), round: index })
+/** Where a candidate's newest accepted value of `main` stands, and whose votes it says count; null: it accepted none. */
+const standing = z
+  .strictObject({ ballot: ballotSchema, version: index, configServers: z.array(configServerSchema) })
+  .nullable()
+export type Standing = z.infer<typeof standing>
+const preVote = z.strictObject({ kind: z.literal('preVote'), round: index, standing })
 const preVoteReply = z.strictObject({ kind: z.literal('preVoteReply'), round: index, granted: z.boolean() })
-const prepare = z.strictObject({ kind: z.literal('prepare'), ballot: ballotSchema })
+const prepare = z.strictObject({ kind: z.literal('prepare'), ballot: ballotSchema, standing })
 /** Answer to prepare: accepted values of all groups. `formed`: this store ever accepted anything. */
 const promise = z.strictObject({
   kind: z.literal('promise'),
@@ -60,6 +67,14 @@ const confirmed = z.strictObject({
   round: index,
   missing: z.array(group),
 })
+/** A server without a vote asks what is chosen; `known`: the versions it has. */
+const askChosen = z.strictObject({ kind: z.literal('askChosen'), known: z.array(z.tuple([group, index])) })
+/** Values that are chosen, to a server without a vote: it learns that it was removed, or what it joins. */
+const chosen = z.strictObject({
+  kind: z.literal('chosen'),
+  leader: z.union([nodeIdSchema, z.literal('')]),
+  values: z.array(configStateSchema),
+})
 export const configToConfigSchema = z.discriminatedUnion('kind', [
   preVote,
   preVoteReply,
@@ -70,6 +85,8 @@ export const configToConfigSchema = z.discriminatedUnion('kind', [
   ballotRefused,
   confirm,
   confirmed,
+  askChosen,
+  chosen,
 ])
 export type ConfigToConfig = z.infer<typeof configToConfigSchema>
 
@@ -333,6 +350,13 @@ const admin = z.strictObject({
   to: z.array(nodeIdSchema).max(15),
   handover: z.literal(true).optional(),
 })
+/** P6: one config server in or out, or one in and then one out; answered like `admin`. */
+const changeConfigServers = z.strictObject({
+  kind: z.literal('changeConfigServers'),
+  requestId: index,
+  adminId: tag,
+  change: configServerChangeSchema,
+})
 const adminAnswer = z.strictObject({
   kind: z.literal('adminAnswer'),
   requestId: index,
@@ -340,13 +364,19 @@ const adminAnswer = z.strictObject({
   /** null: this server does not lead; ask `leader`. */
   result: adminResultSchema.nullable(),
 })
-export const clientToConfigSchema = z.discriminatedUnion('kind', [statusRequest, getConfig, getGroup, admin])
+export const clientToConfigSchema = z.discriminatedUnion('kind', [
+  statusRequest,
+  getConfig,
+  getGroup,
+  admin,
+  changeConfigServers,
+])
 export type ClientToConfig = z.infer<typeof clientToConfigSchema>
 export const configToClientSchema = z.discriminatedUnion('kind', [statusAnswer, config, groupAnswer, adminAnswer])
 export type ConfigToClient = z.infer<typeof configToClientSchema>
-export const clientToReplicaControlSchema = z.discriminatedUnion('kind', [statusRequest, hashRequest])
+export const clientToReplicaControlSchema = z.discriminatedUnion('kind', [statusRequest, hashRequest, getConfig])
 export type ClientToReplicaControl = z.infer<typeof clientToReplicaControlSchema>
 /** Primary → its clerks: members of the epoch that is being prepared, so that links to them are open when it begins. */
 const announced = z.strictObject({ kind: z.literal('announced'), epoch: index, members: z.array(serverSchema) })
-export const replicaToClientControlSchema = z.discriminatedUnion('kind', [statusAnswer, hashAnswer, announced])
+export const replicaToClientControlSchema = z.discriminatedUnion('kind', [statusAnswer, hashAnswer, config, announced])
 export type ReplicaToClientControl = z.infer<typeof replicaToClientControlSchema>

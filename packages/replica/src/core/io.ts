@@ -4,6 +4,7 @@ import type {
   ClusterId,
   CommonEffect,
   CommonInput,
+  ConfigServerEntry,
   Epoch,
   FromReplicaServer,
   GroupName,
@@ -34,6 +35,8 @@ export interface ReplicaMeta {
   /** Epoch in which this store's server has proposed as primary; one incarnation only (PROTOCOL 2.7). */
   readonly claim: Epoch
   readonly lineage: Lineage
+  /** Config servers of the newest configuration heard of: where to ask after a restart, whatever the command line says. */
+  readonly configServers?: readonly ConfigServerEntry[]
   /**
    * The last cut that an ENTER ordered: entries of this log at or above `at` were in no history that follows `epoch`, the epoch chosen
    * then, so lacking them is no loss. Said with every report, for the leader that ordered it may be no more.
@@ -125,7 +128,7 @@ export interface ReplicaOptions {
   readonly id: NodeId
   readonly address: string
   readonly zone?: string
-  /** Config servers as given on the command line; the configuration's list replaces it once known. */
+  /** Config servers as given on the command line; the list that was heard of or stored counts before it. */
   readonly configServers: readonly { readonly id: NodeId; readonly address: string }[]
   readonly pid: number
   readonly version: string

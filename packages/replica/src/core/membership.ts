@@ -1,7 +1,7 @@
 // What this replica knows of the configuration, and what follows from it (PROTOCOL 2.6, 2.7): activation of the own epoch, or
 // retirement when a newer one runs.
 import { assert } from '@coppice/protocol'
-import type { Configuration, NodeId } from '@coppice/protocol'
+import type { ConfigServerEntry, Configuration, NodeId } from '@coppice/protocol'
 import type { Backup } from './backup.js'
 import type { Lease } from './lease.js'
 import type { PendingReplies } from './pending-replies.js'
@@ -37,7 +37,7 @@ export class Membership {
     if (configuration.version < (s.configuration?.version ?? 0)) return
     s.configuration = configuration
     for (const server of [...configuration.servers, ...configuration.configServers]) this.address(server)
-    if (s.meta.clusterId === '') s.writeMeta({ clusterId: configuration.clusterId })
+    this.#keep(configuration)
     if (configuration.epoch > s.meta.epoch) this.retire()
     if (configuration.epoch === s.meta.epoch) this.#maybeActivate(configuration)
   }
@@ -54,6 +54,13 @@ export class Membership {
     if (id === this.#s.options.id) return
     this.#addresses.set(id, address)
     this.#s.effects.push({ kind: 'address', id, address, dial: true })
+  }
+
+  /** P6: the config servers may be others when this process starts again. */
+  #keep({ clusterId, configServers }: Configuration): void {
+    const s = this.#s
+    if (s.meta.clusterId === '' || !isSame(s.meta.configServers ?? [], configServers))
+      s.writeMeta({ clusterId, configServers })
   }
 
   /** An epoch above the own one runs: this server's part is over, whoever it was. */
@@ -87,4 +94,10 @@ export class Membership {
     this.#backup.activated()
     if (s.primary === s.options.id && !s.sealed) this.#primary.begin()
   }
+}
+
+function isSame(a: readonly ConfigServerEntry[], b: readonly ConfigServerEntry[]): boolean {
+  const same = (x: ConfigServerEntry, y: ConfigServerEntry): boolean =>
+    x.id === y.id && x.storeId === y.storeId && x.address === y.address
+  return a.length === b.length && a.every((x, i) => same(x, b[i]!))
 }

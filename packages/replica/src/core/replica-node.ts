@@ -3,6 +3,7 @@ import type {
   BytesPort,
   ClientToReplica,
   ConfigToReplica,
+  Configuration,
   ConnectionId,
   Core,
   Millis,
@@ -192,8 +193,9 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   /** From config servers, which alone may change epochs and give leases. */
   #onControl(from: Sender, m: ConfigToReplica): void {
     const servers = this.#reporter.configServers()
-    // An unknown server, or one that lost its store under a known name, is refused.
-    if (!servers.some((x) => x.id === from.id && (x.storeId ?? from.storeId) === from.storeId)) return
+    // An unknown server, or one that lost its store under a known name, is refused; but it may tell what was chosen since this list was.
+    const known = servers.some((x) => x.id === from.id && (x.storeId ?? from.storeId) === from.storeId)
+    if (!known && !(m.kind === 'answer' && this.#mayTell(from, m.configuration))) return
     switch (m.kind) {
       case 'grant':
         this.#reporter.onGrant(from.id)
@@ -229,6 +231,15 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     }
   }
 
+  /** P6: all servers of the list may be gone. One that the command line names, or a newer configuration of this cluster, says who follows. */
+  #mayTell(from: Sender, configuration: Configuration | null): boolean {
+    const s = this.#s
+    if (s.options.configServers.some((x) => x.id === from.id)) return true
+    if (configuration === null || configuration.clusterId !== s.meta.clusterId) return false
+    const newer = configuration.version > (s.configuration?.version ?? 0)
+    return newer && configuration.configServers.some((x) => x.id === from.id && x.storeId === from.storeId)
+  }
+
   #onClient(connection: ConnectionId, m: ClientToReplica): void {
     const s = this.#s
     this.#upkeep.heard(connection)
@@ -246,6 +257,12 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#primary.onSkip(connection, m)
       case 'status':
         return s.reply(connection, { kind: 'statusAnswer', requestId: m.requestId, status: statusOf(s, this.#lease) })
+      case 'getConfig': {
+        // A clerk whose config servers all are gone asks a replica; of another group nothing is known here.
+        const { requestId } = m
+        const configuration = m.group === s.meta.group ? (s.configuration ?? null) : null
+        return s.reply(connection, { kind: 'config', requestId, leader: this.#reporter.leader, configuration })
+      }
       case 'hash': {
         const { nextIndex } = s.log
         const { requestId } = m
@@ -287,7 +304,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   #begin(): void {
     const s = this.#s
     this.#begun = true
-    for (const server of s.options.configServers) this.#membership.address(server)
+    for (const server of [...s.options.configServers, ...(s.meta.configServers ?? [])]) this.#membership.address(server)
     const { epoch, sealedFor } = s.meta
     s.event('recovered', {
       epoch,

@@ -31,6 +31,11 @@ export class Reporter {
     this.#at = shared.now
   }
 
+  /** Who leads the config service, as far as this replica knows. */
+  get leader(): NodeId | '' {
+    return this.#leader
+  }
+
   get wakeAt(): Millis {
     return this.#at
   }
@@ -56,7 +61,11 @@ export class Reporter {
     this.#unanswered++
     const report = this.#report()
     if (this.#leader !== '') s.send(this.#leader, report)
-    else for (const { id } of this.configServers()) s.send(id, report)
+    else {
+      // P6: a list may be older than the last change, whichever it is; whoever was removed tells who leads.
+      const ids = [...this.configServers(), ...s.options.configServers].map((c) => c.id)
+      for (const id of new Set(ids)) s.send(id, report)
+    }
   }
 
   /** A grant comes from the leader. */
@@ -74,9 +83,9 @@ export class Reporter {
     if (m.leader !== from) this.#at = Math.min(this.#at, this.#sentAt + HINT_PAUSE_MS)
   }
 
-  /** The configuration's list once it is known, until then the command line's. */
+  /** The configuration's list once it is known, until then the stored one, at the very first start the command line's. */
   configServers(): readonly { readonly id: NodeId; readonly storeId?: string }[] {
-    const known = this.#s.configuration?.configServers ?? []
+    const known = this.#s.configuration?.configServers ?? this.#s.meta.configServers ?? []
     return known.length > 0 ? known : this.#s.options.configServers
   }
 

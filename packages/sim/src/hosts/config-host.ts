@@ -1,7 +1,8 @@
 // Runs the production ConfigNode on a simulated machine.
 import { ConfigNode } from '@coppice/configsvc'
 import type { ConfigOptions, ConfigView, RecoveredRegister, RegisterWrite } from '@coppice/configsvc'
-import type { Message, NodeId } from '@coppice/protocol'
+import { DEFAULT_GROUP } from '@coppice/protocol'
+import type { ConfigState, Message, NodeId } from '@coppice/protocol'
 import type { NodeClock } from '../kernel/clock.js'
 import { WriteQueue } from '../kernel/disk.js'
 import type { Oracle } from '../oracle/oracle.js'
@@ -10,12 +11,14 @@ import type { Surroundings } from './host.js'
 
 export class ConfigHost extends Host {
   readonly role = 'config'
-  readonly storeId: string
+  storeId: string
   readonly disk: WriteQueue<RegisterWrite>
   #register: RecoveredRegister
   readonly #options: ConfigOptions
   readonly #oracle: Oracle
   #node: ConfigNode | undefined
+  #stores = 1
+  #learned: ConfigState | undefined
 
   constructor(
     options: ConfigOptions,
@@ -42,6 +45,13 @@ export class ConfigHost extends Host {
     return this.alive ? this.#node?.view : undefined
   }
 
+  /** The machine's disk is lost for ever; it comes back under its old name with an empty store. */
+  wipe(): void {
+    this.crash('crash, disk lost')
+    this.storeId = `${this.id}-store${++this.#stores}`
+    this.#register = { storeId: this.storeId, promised: { round: 0, node: '' }, accepted: [] }
+  }
+
   protected override load(): void {
     const seed = this.around.random.int(0x7fff_ffff)
     const options = { ...this.#options, seed, newClusterId: `cluster-${this.id}-${seed}` }
@@ -65,7 +75,7 @@ export class ConfigHost extends Host {
     }
     const others = this.#register.accepted.filter((a) => a.value.group !== write.group)
     this.#register = { ...this.#register, accepted: [...others, write.accepted] }
-    this.#oracle.accepted(this.id, write.accepted)
+    this.#oracle.accepted(this.storeId, write.accepted)
   }
 
   protected override tellSlept(_now: number, sleptMs: number): void {
@@ -77,7 +87,12 @@ export class ConfigHost extends Host {
     this.#oracle.sentByConfig(to, message)
   }
   protected override replying(): void {}
-  protected override observed(): void {}
+  protected override observed(): void {
+    const learned = this.view?.chosen(DEFAULT_GROUP)
+    if (learned === undefined || learned === this.#learned) return
+    this.#learned = learned
+    this.#oracle.registers.learned(this.id, learned)
+  }
 
   protected override other(effect: { readonly kind: string }): void {
     if (effect.kind !== 'write') throw new Error(`unknown effect ${effect.kind}`)

@@ -86,4 +86,58 @@ export const CONFIG_MUTANTS: readonly Mutant[] = [
     story: 'member-comes-back-from-an-old-image',
     seeds: 3,
   },
+  {
+    // What the promises told is taken for chosen, so that the config servers change before a majority of them accepted it in this ballot.
+    name: 'config servers change before the recommit',
+    rule: 'P3, P6',
+    edits: [
+      {
+        file: `${CORE}/leadership.js`,
+        find: 'this.proposerByGroup.set(first.group, proposer);',
+        replace: `this.proposerByGroup.set(first.group, proposer);
+        proposer.inFlight = undefined;
+        proposer.chosen = first;
+        proposer.holders = new Set(electorate.servers.map((s) => s.storeId));
+        this.maybeAddController(first.group);`,
+      },
+    ],
+    story: 'next-leader-changes-servers-at-once',
+    seeds: 3,
+  },
+  {
+    // Another store under a known name counts, though it remembers no promise.
+    name: 'empty store votes under its old id',
+    rule: 'P6',
+    edits: [
+      {
+        file: `${CORE}/formation.js`,
+        find: 's.id === sender.id && (!voters.formed || s.storeId === sender.storeId)',
+        replace: 's.id === sender.id',
+      },
+    ],
+    story: 'lost-store-is-asked-for-its-vote',
+    seeds: 3,
+  },
+  {
+    // The new server comes and the old one goes in one value: old and new majorities need not meet.
+    name: 'two config servers changed at once',
+    rule: 'P6',
+    edits: [
+      {
+        file: `${CORE}/config-server-changes.js`,
+        find: 'changed(this.main, entry, null)',
+        replace: 'changed(this.main, entry, p.change.remove)',
+      },
+    ],
+    story: 'server-takes-the-place-of-another',
+    seeds: 1,
+  },
+  {
+    // It is added as soon as it answers, and its vote weighs as much as that of a server that remembers.
+    name: 'added before it holds what is chosen',
+    rule: 'P6',
+    edits: [{ file: `${CORE}/config-server-changes.js`, find: '!holdsAll || ', replace: '' }],
+    story: 'values-reach-the-new-server-late',
+    seeds: 1,
+  },
 ]

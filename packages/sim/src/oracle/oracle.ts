@@ -1,7 +1,7 @@
 // Watches everything the cores do and compares it with what is on the disks: the invariants of PROTOCOL 8, at every step. It believes no
 // core about itself; what it knows comes from durable writes, messages and clocks.
 import { readU32 } from '@coppice/protocol'
-import type { Accepted, BytesPort, Epoch, Index, Message, NodeId, ReadRepliesMessage } from '@coppice/protocol'
+import type { Accepted, BytesPort, Epoch, Index, Message, NodeId, ReadRepliesMessage, StoreId } from '@coppice/protocol'
 import type { DiskWrite, ReplicaMeta } from '@coppice/replica'
 import type { ReplicaHost } from '../hosts/replica-host.js'
 import type { ReplicaStore } from '../hosts/replica-store.js'
@@ -33,17 +33,17 @@ export class Oracle {
   /** Replies to requests that had been replied to before. */
   repeatedReplies = 0
 
-  constructor(configServers: number, bytes: BytesPort) {
+  constructor(bytes: BytesPort) {
     this.#bytes = bytes
-    this.registers = new Registers(configServers)
+    this.registers = new Registers()
     this.ledger = new Ledger(bytes)
     this.commits = new Commits(this.registers, this.ledger, this.stores)
   }
 
   // ---- disks
-  /** A config server made an accepted value durable. */
-  accepted(acceptor: NodeId, accepted: Accepted): void {
-    const activated = this.registers.accepted(acceptor, accepted)
+  /** A config server made an accepted value durable in this store. */
+  accepted(store: StoreId, accepted: Accepted): void {
+    const activated = this.registers.accepted(store, accepted)
     if (activated === undefined) return
     this.commits.activated(activated)
     for (const replica of this.replicas) this.#lease(replica)

@@ -134,6 +134,10 @@ export class FakeCluster {
       else if (!this.stuck) this.#read(link, message)
       return
     }
+    if (message.kind === 'getConfig') {
+      const { requestId } = message
+      return link.reply({ kind: 'config', requestId, leader: '', configuration: this.configuration })
+    }
     if (message.kind !== 'requests' && message.kind !== 'register' && message.kind !== 'skip') return
     const model = this.primaryModel
     const clerkId = message.kind === 'register' ? 0 : message.clerkId

@@ -1,7 +1,8 @@
 // The proposer of one group's register while its server leads (PROTOCOL 1): recommit first, then one proposal at a time, repeated
 // unchanged until it is chosen.
 import { assert } from '@coppice/protocol'
-import type { Ballot, ConfigState, ConfigToConfig, GroupName, NodeId } from '@coppice/protocol'
+import type { Ballot, ConfigState, ConfigToConfig, GroupName, NodeId, Sender, StoreId } from '@coppice/protocol'
+import type { Electorate } from './electorate.js'
 
 /** Makes the next value out of the newest chosen one (the version is set by the proposer); undefined: nothing to propose. */
 export type Mutate = (chosen: ConfigState) => ConfigState | undefined
@@ -9,9 +10,10 @@ export type Mutate = (chosen: ConfigState) => ConfigState | undefined
 export type Done = (chosen: ConfigState | undefined) => void
 
 export interface ProposerHost {
-  readonly voterIds: readonly NodeId[]
-  readonly majority: number
+  readonly electorate: Electorate
   send(to: NodeId, message: ConfigToConfig): void
+  /** A value is about to be proposed: the electorate follows it if it is one of `main`. */
+  onProposing(value: ConfigState): void
   /** A value is chosen; called before whoever proposed it hears of it. */
   onChosen(value: ConfigState): void
 }
@@ -23,7 +25,9 @@ export class Proposer {
   private readonly ballot: Ballot
   private readonly host: ProposerHost
   /** P1: the one proposal in flight. Its value never changes. */
-  private inFlight: { readonly value: ConfigState; readonly done: Done; readonly acks: Set<NodeId> } | undefined
+  private inFlight: { readonly value: ConfigState; readonly done: Done } | undefined
+  /** Stores that accepted the newest proposal, in flight or chosen. */
+  private holders = new Set<StoreId>()
   private readonly queue: { readonly mutate: Mutate; readonly done: Done }[] = []
 
   /** `first`: the adopted value unchanged (P3), or the genesis of a group that never was. */
@@ -40,31 +44,53 @@ export class Proposer {
     this.pump()
   }
 
-  /** A voter accepted `version`. */
-  onAccepted(voter: NodeId, version: number): void {
+  /** P6: the newest proposal is chosen, and a majority of the present voters holds it. */
+  get settled(): boolean {
+    return this.inFlight === undefined && this.host.electorate.isMajority(this.holders)
+  }
+
+  heldBy(store: StoreId): boolean {
+    return this.holders.has(store)
+  }
+
+  /** A voter, or the learner, accepted `version`. */
+  onAccepted(from: Sender, version: number): void {
+    if (version !== this.newest?.version) return
+    this.holders.add(from.storeId)
+    this.maybeChosen()
+  }
+
+  /** P1: in doubt the same proposal again, to those that did not accept it. `chosen`: also one that is chosen. */
+  repeat(chosen: boolean): void {
+    // What became a majority because the voters changed is chosen, too.
+    this.maybeChosen()
+    if (this.inFlight === undefined && !(chosen && !this.settled)) return
+    const { electorate } = this.host
+    const holding = electorate.servers.filter((s) => this.holders.has(s.storeId)).map((s) => s.id)
+    for (const id of electorate.audience) if (!holding.includes(id)) this.say(id, this.newest!)
+  }
+
+  /** A server does not hold the chosen value. */
+  onMissing(to: NodeId): void {
+    if (this.newest !== undefined) this.say(to, this.newest)
+  }
+
+  private get newest(): ConfigState | undefined {
+    return this.inFlight?.value ?? this.chosen
+  }
+
+  private maybeChosen(): void {
     const p = this.inFlight
-    if (p === undefined || p.value.version !== version) return
-    p.acks.add(voter)
-    if (p.acks.size < this.host.majority) return // P1: a majority of successes, not of replies
-    assert(this.chosen === undefined || this.chosen.version + 1 === version, 'versions of a register grow by one')
+    if (p === undefined || !this.host.electorate.isMajority(this.holders)) return // P1: a majority of successes, not of replies
+    assert(
+      this.chosen === undefined || this.chosen.version + 1 === p.value.version,
+      'versions of a register grow by one',
+    )
     this.chosen = p.value
     this.inFlight = undefined
     this.host.onChosen(p.value)
     p.done(p.value)
     this.pump()
-  }
-
-  /** P1: in doubt the same proposal again, to those that did not accept it. */
-  repeat(): void {
-    const p = this.inFlight
-    if (p === undefined) return
-    for (const id of this.host.voterIds) if (!p.acks.has(id)) this.say(id, p.value)
-  }
-
-  /** A voter does not hold the chosen value. */
-  onMissing(voter: NodeId): void {
-    const value = this.inFlight?.value ?? this.chosen
-    if (value !== undefined) this.say(voter, value)
   }
 
   private pump(): void {
@@ -78,8 +104,10 @@ export class Proposer {
 
   private propose(value: ConfigState, done: Done): void {
     assert(this.inFlight === undefined, 'one proposal at a time in a group (P1)')
-    this.inFlight = { value, done, acks: new Set() }
-    for (const id of this.host.voterIds) this.say(id, value)
+    this.inFlight = { value, done }
+    this.holders = new Set()
+    this.host.onProposing(value)
+    for (const id of this.host.electorate.audience) this.say(id, value)
   }
 
   private say(to: NodeId, value: ConfigState): void {
