@@ -42,6 +42,28 @@ describe('put path', () => {
     expect(value(s, 'b', 1)).toBe(2)
   })
 
+  it('append_lost_in_the_middle_only_the_hole_is_sent_again', () => {
+    const s = startCluster()
+    const appends = (): { prevIndex: number }[] =>
+      s.c.sent.filter((m) => m.to === 'b' && m.message.kind === 'append').map((m) => m.message as never)
+    s.c.cut.add('a>b')
+    s.clerk.add([1])
+    s.c.run(20)
+    s.c.cut.clear()
+    const lost = appends().at(-1)!.prevIndex
+    // Enough to make a record of its own beside the one that is under way.
+    s.clerk.add(Array.from({ length: 30 }, () => 2))
+    s.c.run(20)
+    const early = appends().at(-1)!.prevIndex
+    expect(early).toBeGreaterThan(lost)
+    expect(value(s, 'b', 2)).toBe(0)
+    expect(s.c.run(1_000, () => s.clerk.open === 0)).toBe(true)
+    const sent = appends().map((m) => m.prevIndex)
+    expect(sent.filter((index) => index === lost)).toHaveLength(2)
+    expect(sent.filter((index) => index === early)).toHaveLength(1)
+    expect(value(s, 'b', 2)).toBe(30)
+  })
+
   it('append_ack_lost_is_repeated', () => {
     const s = startCluster()
     s.c.cut.add('b>a')
