@@ -544,12 +544,34 @@ describe('epochs', () => {
     }
     expect(s.c.view('d').nextIndex).toBe(s.c.view('a').nextIndex)
     const reply = s.c.sent.findLast((m) => m.message.kind === 'learnReply')
-    expect(reply?.message).toMatchObject({ state: 'ready' })
+    // The snapshot that it was rebuilt from counts.
+    expect(reply?.message).toMatchObject({ state: 'ready', how: 'full' })
+    expect((reply!.message as unknown as { bytes: number }).bytes).toBeGreaterThan(
+      s.c.server('d').disk.snapshot!.header.totalBytes - 1,
+    )
     change(s, ['d', 'a'])
     expect(s.config.how.get('d')).toBe('none')
     s.clerk.primary = 'd'
     addAll(s, [1])
     expect(hashes(s, ['d', 'a']).size).toBe(1)
+  })
+
+  it('learner_says_what_it_was_shipped', () => {
+    const s = startCluster({ ids: ['a', 'b', 'c', 'd'], members: ['a', 'b', 'c'] })
+    const learn = (attempt: string): unknown => {
+      s.config.send('d', { kind: 'learn', group: 'main', attempt, epoch: 1, source: s.config.entry('a') })
+      s.c.run(50)
+      s.config.send('d', { kind: 'learn', group: 'main', attempt, epoch: 1, source: s.config.entry('a') })
+      s.c.run(50)
+      return s.c.sent.findLast((m) => m.message.kind === 'learnReply')!.message
+    }
+    addAll(s, [1, 2, 3])
+    s.c.run(200)
+    const first = learn('x') as { bytes: number }
+    expect(first).toMatchObject({ state: 'ready', how: 'delta' })
+    expect(first.bytes).toBeGreaterThan(0)
+    // Another attempt finds everything there.
+    expect(learn('y')).toMatchObject({ state: 'ready', how: 'none', bytes: 0 })
   })
 
   it('source_of_a_learner_keeps_snapshot_and_log_until_it_is_done', () => {

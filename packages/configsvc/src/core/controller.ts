@@ -8,6 +8,7 @@ import type {
   ConfigToClient,
   ConfigToReplica,
   ConnectionId,
+  EpochSummary,
   EventName,
   Millis,
   NodeId,
@@ -31,6 +32,7 @@ import { Detector } from './detector.js'
 import { Distrust } from './distrust.js'
 import { Leases } from './leases.js'
 import { Operators } from './operators.js'
+import { Pauses } from './pauses.js'
 import { nextPlan } from './planner.js'
 import type { Planned } from './planner.js'
 import type { Done, Mutate } from './register/proposer.js'
@@ -68,6 +70,7 @@ export class GroupController {
   /** What an operator should know about this group; '' when all is well. */
   note = ''
   private readonly host: ControllerHost
+  private readonly pauses = new Pauses()
   private readonly distrust = new Distrust()
   private readonly operators: Operators
   private running: Running | undefined
@@ -154,6 +157,7 @@ export class GroupController {
         unreachable(registration)
     }
     this.detector.onReport(now, report, chosen)
+    this.maybeMeasured(report)
     this.leaseRequest(from, report)
     this.maybeBegin()
   }
@@ -168,9 +172,24 @@ export class GroupController {
       const late = this.leases.refusal(chosen, from, epoch)
       if (late !== undefined) return this.sayAnswer(from.id, nonce, late)
       this.leases.granted(now, from.id)
+      this.pauses.granted(now, epoch)
       this.host.send(from.id, { kind: 'grant', group, epoch, nonce, configuration: configurationOf(chosen) })
     }
     this.host.afterRound(grant) // L2: a confirm round begun after the request arrived
+  }
+
+  /** The new primary admits: what its epoch cost becomes part of its line. */
+  private maybeMeasured({ server, epoch, leading }: Report): void {
+    const { now, chosen } = this.host
+    if (!leading || epoch !== chosen.epoch || server.id !== chosen.members[0]) return
+    const pauses = this.pauses.leads(now, epoch)
+    if (pauses === undefined) return
+    const { writePauseMs, readPauseMs } = pauses
+    const line = (e: EpochSummary): EpochSummary => (e.epoch === epoch ? { ...e, writePauseMs, readPauseMs } : e)
+    this.host.update(
+      (s) => ({ ...s, history: s.history.map(line) }),
+      () => this.host.event('epochMeasured', { group: chosen.group, ...pauses }),
+    )
   }
 
   private sayAnswer(to: NodeId, nonce: string, reason: string): void {
@@ -216,6 +235,7 @@ export class GroupController {
     this.noteTooFew(planned)
     if (planned.waitUntil !== undefined) this.planAgainAt = planned.waitUntil
     if (planned.answer !== undefined) return this.conclude(planned.answer)
+    this.pauses.trouble(planned.stoppedAt)
     if (planned.plan !== undefined) this.begin(planned.plan, planned.troubled)
   }
 
@@ -307,7 +327,7 @@ export class GroupController {
   }
 
   private env(): AttemptEnv {
-    const { host, detector, leases } = this
+    const { host, detector, leases, pauses } = this
     const interrupted = (): string | undefined => failoverTrigger(host.chosen, detector, host.now)?.detail
     const stage = (name: Stage, fields: Readonly<Record<string, unknown>>): void => {
       if (this.running !== undefined) this.running.stage = name
@@ -324,6 +344,7 @@ export class GroupController {
       ballot: host.ballot,
       detector,
       leases,
+      pauses,
       interrupted,
       lostData,
       stage,

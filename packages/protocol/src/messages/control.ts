@@ -96,6 +96,8 @@ export const reportSchema = z.strictObject({
   cannotLead: z.boolean(),
   /** Whether this incarnation has learned the activation of its epoch. */
   activated: z.boolean(),
+  /** Its claim of `epoch` is durable: it admits operations. Told at once. */
+  leading: z.boolean(),
   nextIndex: index,
   durableIndex: index,
   commitIndex: index,
@@ -132,6 +134,7 @@ const learnReply = z.strictObject({
   state: z.enum(['learning', 'ready', 'failed']),
   reason: text,
   nextIndex: index,
+  how: z.enum(['none', 'delta', 'full']),
   bytes: index,
 })
 const enterReply = z.strictObject({
