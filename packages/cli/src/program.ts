@@ -11,6 +11,7 @@ import { addEpochs } from './verbs/epochs.js'
 import { addKv } from './verbs/kv.js'
 import { addLock } from './verbs/lock.js'
 import { addReconfigure } from './verbs/reconfigure.js'
+import { addReplica } from './verbs/replica.js'
 import { addServer } from './verbs/server.js'
 import { addSim } from './verbs/sim.js'
 import { addStatus } from './verbs/status.js'
@@ -45,8 +46,9 @@ Examples:
     )
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
-  const verbs = [addDev, addServer, addStatus, addEpochs, addReconfigure, addVerify, addKv, addLock, addChaos, addBench]
-  for (const add of [...verbs, addSim, addCheckHistory]) add(program)
+  const look = [addStatus, addEpochs, addVerify]
+  const change = [addReconfigure, addReplica, addKv, addLock, addChaos]
+  for (const add of [addDev, addServer, ...look, ...change, addBench, addSim, addCheckHistory]) add(program)
   overrideExits(program)
   return program
 }

@@ -264,6 +264,10 @@ export const processStatusSchema = z.strictObject({
   /** `none`, or the milliseconds it still holds. */
   lease: z.union([z.literal('none'), z.number()]),
   sealedFor: index,
+  /** First index its log can ship, and the bytes from there on; what a copy of its state and the log behind it would ship. */
+  base: index,
+  logBytes: index,
+  fullBytes: index,
   /** Plain words about anything an operator should know; '' when all is well. */
   note: text,
   version: z.string(),

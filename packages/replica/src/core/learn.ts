@@ -39,7 +39,7 @@ export class Learning {
       // A snapshot that it brought in this attempt is what this core was made of.
       const installed = s.recovered.snapshotId.startsWith(`${this.#name}.`)
       this.#how = installed ? 'full' : 'none'
-      this.#bytes = installed ? s.recovered.snapshotBytes : 0
+      this.#bytes = installed ? s.log.snapshotBytes : 0
     }
     // A member of that epoch, or of a later one, has its log from its primary.
     if (s.meta.epoch >= m.epoch) return this.#answer(from, m, 'failed', `own epoch is ${s.meta.epoch}`)
