@@ -31,7 +31,7 @@ test('handover_hundredTimesUnderLoad_noCallFails_nothingIsShipped', async () => 
     pauses.push(load.writeGap.take())
     if ((i + 1) % 50 > 0) continue
     const { history } = (await cluster.view()).state
-    byLeader.push(...history.slice(-50).map(({ writePauseMs }) => writePauseMs))
+    byLeader.push(...history.slice(-50).flatMap(({ writePauseMs }) => writePauseMs ?? []))
     for (const { catchUp } of history.slice(-50))
       expect(catchUp.map(({ how }) => how)).toEqual(['none', 'none', 'none'])
   }

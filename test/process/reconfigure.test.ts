@@ -41,3 +41,40 @@ test('reconfigureToOtherReplicas_underLoad_noCallFails_readsGoOn', async () => {
   }
   await load.finish()
 })
+
+test('replicaVerbs_tryAndUndo', async () => {
+  const json = async (...args: string[]): Promise<Record<string, unknown>> => {
+    const { code, out, err } = await runCommand([...args, '--config', cluster.addresses.join(','), '-o', 'json'])
+    expect({ code, err }, args.join(' ')).toEqual({ code: 0, err: '' })
+    return JSON.parse(out) as Record<string, unknown>
+  }
+  const { members, epoch } = (await cluster.view()).state
+  const [spare] = cluster.replicas.map(({ id }) => id).filter((id) => !members.includes(id))
+  const more = [...members, spare!]
+  const tried = await json('replica', 'add', spare!, '--dry-run')
+  expect(tried).toMatchObject({ dryRun: true, before: members, after: more, problem: null })
+  expect((await cluster.view()).state.epoch).toBe(epoch)
+
+  const added = await json('replica', 'add', spare!)
+  expect(added).toMatchObject({ members: more, before: members })
+  await cluster.whole(more)
+  const [command, ...undo] = String(added['undo']).split(' ')
+  expect(command).toBe('coppice')
+  await json(...undo)
+  await cluster.whole(members)
+
+  const [first, second, last] = members
+  await json('replica', 'replace', last!, spare!)
+  await cluster.whole([first!, second!, spare!])
+  await json('replica', 'remove', second!)
+  await cluster.whole([first!, spare!])
+
+  const { state } = await cluster.view()
+  const line = state.history.find((each) => each.epoch === state.epoch)!
+  expect(line.catchUp.map(({ how }) => how)).toEqual(['none', 'none'])
+
+  await cluster.byId(last!).kill()
+  const refused = await runCommand(['replica', 'add', last!, '--config', cluster.addresses.join(',')])
+  expect(refused.code).toBe(4)
+  expect(refused.err).toContain(`${last} does not answer`)
+})

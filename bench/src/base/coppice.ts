@@ -19,6 +19,7 @@ export interface ClusterOptions {
   readonly dataDir: string
   readonly replicas: number
   readonly configServers?: number | undefined
+  readonly spares?: number | undefined
   /** The checkout whose servers run, built; default this one. */
   readonly root?: string | undefined
   /** The checkout whose SDK is measured; default this one. */
@@ -32,7 +33,16 @@ export interface CoppiceSide extends Side {
 }
 
 export async function startCoppice(atEnd: AtEnd, options: ClusterOptions): Promise<CoppiceSide> {
-  const { dataDir, replicas, configServers = 3, root = ROOT, sdkRoot, name = 'Coppice', maxInFlight } = options
+  const {
+    dataDir,
+    replicas,
+    configServers = 3,
+    spares = 0,
+    root = ROOT,
+    sdkRoot,
+    name = 'Coppice',
+    maxInFlight,
+  } = options
   const flags = [
     '--data',
     dataDir,
@@ -41,7 +51,7 @@ export async function startCoppice(atEnd: AtEnd, options: ClusterOptions): Promi
     '--replicas',
     replicas,
     '--spares',
-    0,
+    spares,
     '--port',
     0,
   ]

@@ -13,6 +13,7 @@ import { addHandover } from './verbs/handover.js'
 import { addKv } from './verbs/kv.js'
 import { addLock } from './verbs/lock.js'
 import { addReconfigure } from './verbs/reconfigure.js'
+import { addReplica } from './verbs/replica.js'
 import { addServer } from './verbs/server.js'
 import { addSim } from './verbs/sim.js'
 import { addStatus } from './verbs/status.js'
@@ -47,21 +48,9 @@ Examples:
     )
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
-  const verbs = [
-    addDev,
-    addServer,
-    addStatus,
-    addEpochs,
-    addReconfigure,
-    addHandover,
-    addConfigsvc,
-    addVerify,
-    addKv,
-    addLock,
-    addChaos,
-    addBench,
-  ]
-  for (const add of [...verbs, addSim, addCheckHistory]) add(program)
+  const look = [addStatus, addEpochs, addVerify]
+  const change = [addReconfigure, addHandover, addReplica, addConfigsvc, addKv, addLock, addChaos]
+  for (const add of [addDev, addServer, ...look, ...change, addBench, addSim, addCheckHistory]) add(program)
   overrideExits(program)
   return program
 }

@@ -36,9 +36,14 @@ export type Cause = z.infer<typeof causeSchema>
 export const catchUpSchema = z.strictObject({
   id: nodeIdSchema,
   how: z.enum(['none', 'delta', 'full']),
+  /** Shipped to it, before the seal and after. */
   bytes: index,
+  /** How long that took, ms. */
+  ms: z.number().min(0).default(0),
+  /** Those of `bytes` that LEARN shipped while the old epoch ran. */
+  learnedBytes: index.default(0),
 })
-/** How one member came to the start of an epoch. */
+/** How one member came to the start of an epoch. Times are by the leader's clock. */
 export type CatchUp = z.infer<typeof catchUpSchema>
 
 export const epochSummarySchema = z.strictObject({
@@ -49,8 +54,13 @@ export const epochSummarySchema = z.strictObject({
   /** Plain words: who asked or which member was found failed. */
   detail: z.string().max(500),
   catchUp: z.array(catchUpSchema),
-  /** From the drain, or else the first SEAL, to the chosen activation, by the leader's clock, ms. */
-  writePauseMs: z.number(),
+  /**
+   * From when the epoch before admitted (after a drain) or could commit nothing more until the primary of this one could admit, by the leader's clock, ms. null: not
+   * known yet, or never, because the leader or the epoch ended before.
+   */
+  writePauseMs: z.number().min(0).nullable(),
+  /** The part of it in which no member held a lease: from the last member of the old epoch that gave up its own until the first new grant. */
+  readPauseMs: z.number().min(0).nullable().default(null),
 })
 /** One line of `coppice epochs`. The newest 64 are kept in the register. */
 export type EpochSummary = z.infer<typeof epochSummarySchema>

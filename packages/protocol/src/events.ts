@@ -15,6 +15,7 @@ export const EVENT_NAMES = [
   'attemptStep',
   'attemptAbandoned',
   'attemptActivated',
+  'epochMeasured',
   'serverRegistered',
   'adminAnswered',
   'configServersChanged',

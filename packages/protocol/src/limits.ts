@@ -36,6 +36,8 @@ export const MAX_RECORD_BYTES = MiB
 export const MAX_RECORD_ENTRIES = 8_192
 /** Bytes of records a backup buffers out of order; what is above is dropped and resent. */
 export const MAX_OUT_OF_ORDER_BYTES = 128 * MiB
+/** Operations above the end of its log that a backup takes: all that a primary may have under way, and the record that passes the bound. */
+export const MAX_OUT_OF_ORDER_OPERATIONS = MAX_UNCOMMITTED_OPERATIONS + MAX_RECORD_ENTRIES
 
 /** Window of a clerk: a requestId ≥ firstIncomplete + W is refused. */
 export const CLERK_WINDOW = 4_096

@@ -189,7 +189,6 @@ export class Nemesis {
         return this.#whenDraining((primary) => this.crash(primary))
       case 'crashTargetInDrain':
         return this.#whenDraining((_, target) => this.crash(target))
-        return c.requestReconfiguration(random.shuffle(c.replicas.filter((r) => !r.retired)).slice(0, c.plan.wanted))
       case 'replaceConfig':
         return this.#replaceConfig(this.#someConfig())
       case 'replaceLeader':

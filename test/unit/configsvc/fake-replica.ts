@@ -107,6 +107,7 @@ export class FakeReplica {
       epoch: this.epoch,
       checkpointId: this.checkpointId,
       sealedFor: this.sealedFor,
+      leading: this.activated && this.configuration?.members[0] === this.id && this.claimedBefore !== this.epoch,
       cannotLead: this.epoch > 0 && this.claimedBefore === this.epoch,
       activated: this.activated,
       nextIndex: this.next,
@@ -178,6 +179,7 @@ export class FakeReplica {
           state: this.catchUp === 'fullForEver' || this.learnsTo !== undefined ? 'learning' : 'ready',
           reason: '',
           nextIndex: this.next,
+          how: 'none',
           bytes: 0,
         })
         return

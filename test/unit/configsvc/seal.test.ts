@@ -8,6 +8,7 @@ import { seal, type SealReply } from '../../../packages/configsvc/src/core/attem
 import { Detector } from '../../../packages/configsvc/src/core/detector.js'
 import { genesisState } from '../../../packages/configsvc/src/core/formation.js'
 import { Leases } from '../../../packages/configsvc/src/core/leases.js'
+import { Pauses } from '../../../packages/configsvc/src/core/pauses.js'
 import { Network } from './network.js'
 
 const prev: ConfigState = {
@@ -60,6 +61,7 @@ function run(
     ballot: { round: 1, node: 'c1' },
     detector,
     leases: new Leases(0),
+    pauses: new Pauses(),
     send: () => undefined,
     stage: () => undefined,
     interrupted: () => undefined,

@@ -42,6 +42,28 @@ describe('put path', () => {
     expect(value(s, 'b', 1)).toBe(2)
   })
 
+  it('append_lost_in_the_middle_only_the_hole_is_sent_again', () => {
+    const s = startCluster()
+    const appends = (): { prevIndex: number }[] =>
+      s.c.sent.filter((m) => m.to === 'b' && m.message.kind === 'append').map((m) => m.message as never)
+    s.c.cut.add('a>b')
+    s.clerk.add([1])
+    s.c.run(20)
+    s.c.cut.clear()
+    const lost = appends().at(-1)!.prevIndex
+    // Enough to make a record of its own beside the one that is under way.
+    s.clerk.add(Array.from({ length: 30 }, () => 2))
+    s.c.run(20)
+    const early = appends().at(-1)!.prevIndex
+    expect(early).toBeGreaterThan(lost)
+    expect(value(s, 'b', 2)).toBe(0)
+    expect(s.c.run(1_000, () => s.clerk.open === 0)).toBe(true)
+    const sent = appends().map((m) => m.prevIndex)
+    expect(sent.filter((index) => index === lost)).toHaveLength(2)
+    expect(sent.filter((index) => index === early)).toHaveLength(1)
+    expect(value(s, 'b', 2)).toBe(30)
+  })
+
   it('append_ack_lost_is_repeated', () => {
     const s = startCluster()
     s.c.cut.add('b>a')
@@ -522,12 +544,34 @@ describe('epochs', () => {
     }
     expect(s.c.view('d').nextIndex).toBe(s.c.view('a').nextIndex)
     const reply = s.c.sent.findLast((m) => m.message.kind === 'learnReply')
-    expect(reply?.message).toMatchObject({ state: 'ready' })
+    // The snapshot that it was rebuilt from counts.
+    expect(reply?.message).toMatchObject({ state: 'ready', how: 'full' })
+    expect((reply!.message as unknown as { bytes: number }).bytes).toBeGreaterThan(
+      s.c.server('d').disk.snapshot!.header.totalBytes - 1,
+    )
     change(s, ['d', 'a'])
     expect(s.config.how.get('d')).toBe('none')
     s.clerk.primary = 'd'
     addAll(s, [1])
     expect(hashes(s, ['d', 'a']).size).toBe(1)
+  })
+
+  it('learner_says_what_it_was_shipped', () => {
+    const s = startCluster({ ids: ['a', 'b', 'c', 'd'], members: ['a', 'b', 'c'] })
+    const learn = (attempt: string): unknown => {
+      s.config.send('d', { kind: 'learn', group: 'main', attempt, epoch: 1, source: s.config.entry('a') })
+      s.c.run(50)
+      s.config.send('d', { kind: 'learn', group: 'main', attempt, epoch: 1, source: s.config.entry('a') })
+      s.c.run(50)
+      return s.c.sent.findLast((m) => m.message.kind === 'learnReply')!.message
+    }
+    addAll(s, [1, 2, 3])
+    s.c.run(200)
+    const first = learn('x') as { bytes: number }
+    expect(first).toMatchObject({ state: 'ready', how: 'delta' })
+    expect(first.bytes).toBeGreaterThan(0)
+    // Another attempt finds everything there.
+    expect(learn('y')).toMatchObject({ state: 'ready', how: 'none', bytes: 0 })
   })
 
   it('source_of_a_learner_keeps_snapshot_and_log_until_it_is_done', () => {

@@ -1,12 +1,10 @@
 // The window of one session (PROTOCOL 6): requests that were given an id and whose fate is not known yet, by id, in a ring of W
 // places. An abandoned request keeps its place until a Skip's reply tells its fate.
-import { CLERK_WINDOW, assert } from '@coppice/protocol'
+import { CLERK_WINDOW, RangeCounter, assert } from '@coppice/protocol'
 import type { RequestId } from '@coppice/protocol'
 import type { Call } from './call.js'
 
 export class RequestWindow {
-  /** All ids below are complete. */
-  firstIncomplete: RequestId = 1
   /** The id the next request will get. */
   nextId: RequestId = 1
   /** Requests with an id whose users still wait, and the bytes of their operations. */
@@ -14,7 +12,13 @@ export class RequestWindow {
   liveBytes = 0
   /** Incomplete requests, abandoned ones included. */
   size = 0
+  readonly #complete = new RangeCounter(1, CLERK_WINDOW)
   readonly #ring: (Call | undefined)[] = Array.from({ length: CLERK_WINDOW }, () => undefined)
+
+  /** All ids below are complete. */
+  get firstIncomplete(): RequestId {
+    return this.#complete.low
+  }
 
   /** Whether one more id may be given out. */
   get open(): boolean {
@@ -49,9 +53,7 @@ export class RequestWindow {
     if (!call.settled) this.abandon(call)
     this.#ring[call.id % CLERK_WINDOW] = undefined
     this.size--
-    while (this.firstIncomplete < this.nextId && this.#ring[this.firstIncomplete % CLERK_WINDOW] === undefined) {
-      this.firstIncomplete++
-    }
+    this.#complete.add(call.id, call.id + 1)
   }
 
   /** Empties the window for a new session and returns what was incomplete, in order. */
@@ -63,7 +65,7 @@ export class RequestWindow {
       calls.push(call)
       this.#ring[id % CLERK_WINDOW] = undefined
     }
-    this.firstIncomplete = 1
+    this.#complete.reset(1)
     this.nextId = 1
     this.live = 0
     this.liveBytes = 0

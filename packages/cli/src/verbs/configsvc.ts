@@ -1,14 +1,17 @@
 // coppice configsvc: adds, removes and replaces config servers of a running cluster, one at a time (PROTOCOL P6).
 import { randomBytes } from 'node:crypto'
-import { CoppiceError, DEFAULT_GROUP } from '@coppice/protocol'
+import { DEFAULT_GROUP } from '@coppice/protocol'
 import type { ConfigServerChange, ConfigState } from '@coppice/protocol'
 import type { Command } from 'commander'
 import { settingsFor, withAdmin } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
 import { idOption, namedAddress } from '../base/options.js'
 import { print, printJson, table } from '../base/output.js'
+import { advising } from '../change/unknown-outcome.js'
 
 const DEFAULT_TIMEOUT_MS = 30_000
+const ADVICE =
+  'The change may be under way still: "coppice status" shows the config servers, and the same command goes on with it'
 
 export function addConfigsvc(program: Command): void {
   const configsvc = program
@@ -57,7 +60,7 @@ async function change(command: Command, asked: ConfigServerChange): Promise<void
       const present = before.configServers.map(({ id }) => id).join(', ')
       throw new CliError(EXIT.notFound, `there is no config server ${asked.remove}; they are ${present}`)
     }
-    const result = await admin.changeConfigServers(asked, randomBytes(16).toString('hex')).catch(explained)
+    const result = await admin.changeConfigServers(asked, randomBytes(16).toString('hex')).catch(advising(ADVICE))
     if (!result.ok) throw new CliError(EXIT.conditionNotMet, result.message)
     const { configServers } = (await admin.getGroup()).state
     const servers = configServers.map(({ id, address }) => ({ id, address }))
@@ -73,12 +76,4 @@ async function change(command: Command, asked: ConfigServerChange): Promise<void
 
 function isKnown(s: ConfigState, id: string): boolean {
   return s.configServers.some((c) => c.id === id) || s.formerConfigServers.includes(id)
-}
-
-function explained(error: unknown): never {
-  if (!(error instanceof CoppiceError) || error.outcome !== 'unknown') throw error
-  const { message, code, outcome, retryable } = error
-  const advice =
-    'The change may be under way still: "coppice status" shows the config servers, and the same command goes on with it'
-  throw new CoppiceError(`${message}. ${advice}`, { code, outcome, retryable, cause: error })
 }

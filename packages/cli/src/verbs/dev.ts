@@ -158,15 +158,20 @@ async function watchEpochs(
   signal.addEventListener('abort', () => admin.close())
   let epoch = -1
   let warned = false
+  let waited = false
   const begun = performance.now()
   while (!signal.aborted) {
     const view = await admin.getGroup().catch(() => undefined)
     const { state } = view ?? {}
     if (state !== undefined && state.epoch > epoch && state.members.length > 0) {
       const news = state.history.filter((each) => each.epoch > epoch).sort((x, y) => x.epoch - y.epoch)
-      if (epoch < 0) onFirst(news.at(-1))
-      else for (const each of news) note(epochLine(each))
-      epoch = state.epoch
+      // What it cost is known a moment later.
+      waited = epoch >= 0 && news.at(-1)?.writePauseMs === null && !waited
+      if (!waited) {
+        if (epoch < 0) onFirst(news.at(-1))
+        else for (const each of news) note(epochLine(each))
+        epoch = state.epoch
+      }
     }
     if (epoch < 0 && !warned && performance.now() - begun > FORM_TIMEOUT_MS) {
       warned = true
@@ -178,7 +183,8 @@ async function watchEpochs(
 
 function epochLine({ epoch, members, cause, detail, writePauseMs }: EpochSummary): string {
   const why = detail === '' ? cause : `${cause}: ${detail}`
-  return `epoch ${epoch}: ${members.join(', ')} (${why}), write pause ${Math.round(writePauseMs)} ms`
+  const pause = writePauseMs === null ? '' : `, write pause ${Math.round(writePauseMs)} ms`
+  return `epoch ${epoch}: ${members.join(', ')} (${why})${pause}`
 }
 
 function announce(

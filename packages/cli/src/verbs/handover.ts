@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { settingsFor, withAdmin } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
 import { print, printJson } from '../base/output.js'
-import { explained } from './reconfigure.js'
+import { advising, SEE_EPOCHS } from '../change/unknown-outcome.js'
 
 const DEFAULT_TIMEOUT_MS = 30_000
 
@@ -31,7 +31,7 @@ Example:
             EXIT.notFound,
             `no replica named ${server} has registered; known: ${known.sort().join(', ')}`,
           )
-        const result = await admin.handover(server, randomBytes(16).toString('hex')).catch(explained)
+        const result = await admin.handover(server, randomBytes(16).toString('hex')).catch(advising(SEE_EPOCHS))
         if (!result.ok) throw new CliError(EXIT.conditionNotMet, result.message)
         if (settings.output === 'json') printJson({ epoch: result.epoch, primary: server, message: result.message })
         else print(`epoch ${result.epoch}: ${server} is primary`)

@@ -64,7 +64,19 @@ function statusOf(k: Knowledge): ProcessStatus {
   const role = k.leadership === undefined ? 'configsvc' : 'leader'
   const epoch = k.learned(DEFAULT_GROUP)?.epoch ?? 0
   const marks = { nextIndex: 0, commitIndex: 0, durableIndex: 0, lease: 'none', sealedFor: 0 } as const
-  return { id, group: DEFAULT_GROUP, role, pid, address, epoch, ...marks, note: noteOf(k).slice(0, 2000), version }
+  const sizes = { base: 0, logBytes: 0, fullBytes: 0 }
+  return {
+    id,
+    group: DEFAULT_GROUP,
+    role,
+    pid,
+    address,
+    epoch,
+    ...marks,
+    ...sizes,
+    note: noteOf(k).slice(0, 2000),
+    version,
+  }
 }
 
 /** What an operator should know about this server, in plain words. */

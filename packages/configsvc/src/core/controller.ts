@@ -8,6 +8,7 @@ import type {
   ConfigToClient,
   ConfigToReplica,
   ConnectionId,
+  EpochSummary,
   EventName,
   Millis,
   NodeId,
@@ -31,6 +32,7 @@ import { Detector } from './detector.js'
 import { Distrust } from './distrust.js'
 import { Leases } from './leases.js'
 import { Operators } from './operators.js'
+import { Pauses } from './pauses.js'
 import { nextPlan } from './planner.js'
 import type { Planned } from './planner.js'
 import type { Done, Mutate } from './register/proposer.js'
@@ -68,6 +70,7 @@ export class GroupController {
   /** What an operator should know about this group; '' when all is well. */
   note = ''
   private readonly host: ControllerHost
+  private readonly pauses = new Pauses()
   private readonly distrust = new Distrust()
   private readonly operators: Operators
   private running: Running | undefined
@@ -160,6 +163,7 @@ export class GroupController {
         unreachable(registration)
     }
     this.detector.onReport(now, report, chosen)
+    this.maybeMeasured(report)
     this.leaseRequest(from, report)
     this.maybeBegin()
     if (report.leaving === true) this.maybeLetGo(from.id)
@@ -175,6 +179,7 @@ export class GroupController {
       const late = this.leases.refusal(chosen, from, epoch)
       if (late !== undefined) return this.sayAnswer(from.id, nonce, late)
       this.leases.granted(now, from.id)
+      this.pauses.granted(now, epoch)
       this.host.send(from.id, { kind: 'grant', group, epoch, nonce, configuration: configurationOf(chosen) })
     }
     this.host.afterRound(grant) // L2: a confirm round begun after the request arrived
@@ -186,6 +191,20 @@ export class GroupController {
     const gone = leavers(chosen, this.detector, now)
     const cannot = this.running === undefined && membersWithout(chosen, this.detector, now, gone) === undefined
     if (!chosen.members.includes(id) || cannot) this.host.send(id, { kind: 'mayLeave', group: chosen.group })
+  }
+
+  /** The new primary admits: what its epoch cost becomes part of its line. */
+  private maybeMeasured({ server, epoch, leading }: Report): void {
+    const { now, chosen } = this.host
+    if (!leading || epoch !== chosen.epoch || server.id !== chosen.members[0]) return
+    const pauses = this.pauses.leads(now, epoch)
+    if (pauses === undefined) return
+    const { writePauseMs, readPauseMs } = pauses
+    const line = (e: EpochSummary): EpochSummary => (e.epoch === epoch ? { ...e, writePauseMs, readPauseMs } : e)
+    this.host.update(
+      (s) => ({ ...s, history: s.history.map(line) }),
+      () => this.host.event('epochMeasured', { group: chosen.group, ...pauses }),
+    )
   }
 
   private sayAnswer(to: NodeId, nonce: string, reason: string): void {
@@ -231,6 +250,7 @@ export class GroupController {
     this.noteTooFew(planned)
     if (planned.waitUntil !== undefined) this.planAgainAt = planned.waitUntil
     if (planned.answer !== undefined) return this.conclude(planned.answer)
+    this.pauses.trouble(planned.stoppedAt)
     if (planned.plan !== undefined) this.begin(planned.plan, planned.troubled)
   }
 
@@ -322,7 +342,7 @@ export class GroupController {
   }
 
   private env(): AttemptEnv {
-    const { host, detector, leases } = this
+    const { host, detector, leases, pauses } = this
     const { chosen } = host
     const before = leavers(chosen, detector, host.now)
     // A failover goes first, and so does a member that goes down: it will not wait for long.
@@ -349,6 +369,7 @@ export class GroupController {
       ballot: host.ballot,
       detector,
       leases,
+      pauses,
       interrupted,
       lostData,
       stage,

@@ -37,6 +37,8 @@ export interface Planned {
   /** The group cannot go on by itself. */
   readonly tooFew: boolean
   readonly troubled: readonly NodeId[]
+  /** Since when the chosen epoch can commit nothing; undefined: it can. */
+  readonly stoppedAt: Millis | undefined
   /** Ask again then, even if nothing happens. */
   readonly waitUntil: Millis | undefined
 }
@@ -47,6 +49,7 @@ const NOTHING: Planned = {
   note: '',
   tooFew: false,
   troubled: [],
+  stoppedAt: undefined,
   waitUntil: undefined,
 }
 
@@ -55,10 +58,10 @@ export function nextPlan(at: Situation): Planned {
   if (chosen.epoch === 0) return at.admin === undefined ? bootstrap(at) : operator(at, at.admin, false)
   const trigger = failoverTrigger(chosen, at.detector, at.now)
   if (trigger !== undefined) {
-    const planned = failover(at, trigger)
+    const planned = { ...failover(at, trigger), stoppedAt: trigger.stoppedAt }
     // Where the group cannot help itself, the operator may.
     if (planned.tooFew && at.admin !== undefined)
-      return { ...operator(at, at.admin, false), note: planned.note, tooFew: true }
+      return { ...operator(at, at.admin, false), note: planned.note, tooFew: true, stoppedAt: trigger.stoppedAt }
     return planned
   }
   const leave = leaving(at)

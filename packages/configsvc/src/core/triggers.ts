@@ -11,6 +11,8 @@ export interface Trigger {
   readonly condemned: ReadonlySet<NodeId>
   /** Members that fsync or acks condemned while they still talk: not to be trusted again at once. */
   readonly troubled: readonly NodeId[]
+  /** Since when nothing can have been committed, as far as this leader can tell: a member was heard last, or an operation waits. */
+  readonly stoppedAt: Millis
 }
 
 /** Fewest members an automatic change may leave. */
@@ -23,18 +25,22 @@ export function failoverTrigger(s: ConfigState, detector: Detector, now: Millis)
   const condemned = new Set<NodeId>()
   const troubled = new Set<NodeId>()
   const reasons: string[] = []
+  let stoppedAt = now
   const condemn = (id: NodeId, why: string): void => {
     if (!condemned.has(id)) reasons.push(`${id} ${why}`)
     condemned.add(id)
   }
   for (const id of s.members) {
-    if (detector.silent(now, id)) condemn(id, `is silent for ${s.params.failMs} ms`)
-    else if (detector.lostData(now, id)) condemn(id, 'has lost data')
+    if (detector.silent(now, id)) {
+      condemn(id, `is silent for ${s.params.failMs} ms`)
+      stoppedAt = Math.min(stoppedAt, detector.silentAt(id) - s.params.failMs)
+    } else if (detector.lostData(now, id)) condemn(id, 'has lost data')
   }
   for (const id of s.members) {
     for (const [blamed, why] of blame(s, detector, now, id, condemned)) {
       condemn(blamed, why)
       troubled.add(blamed)
+      stoppedAt = Math.min(stoppedAt, now - detector.freshReport(now, id)!.trouble!.sinceMs)
     }
   }
   for (const id of s.members) {
@@ -47,7 +53,8 @@ export function failoverTrigger(s: ConfigState, detector: Detector, now: Millis)
     else if (id === s.members[0] && report.cannotLead && report.epoch === s.epoch)
       reasons.push(`${id} restarted as primary`)
   }
-  return reasons.length === 0 ? undefined : { detail: reasons.join('; '), condemned, troubled: [...troubled] }
+  if (reasons.length === 0) return undefined
+  return { detail: reasons.join('; '), condemned, troubled: [...troubled], stoppedAt }
 }
 
 /** Whom a member's report of a stuck fsync or of missing acks condemns. */

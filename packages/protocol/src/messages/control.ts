@@ -113,6 +113,8 @@ export const reportSchema = z.strictObject({
   cannotLead: z.boolean(),
   /** Whether this incarnation has learned the activation of its epoch. */
   activated: z.boolean(),
+  /** Its claim of `epoch` is durable: it admits operations. Told at once. */
+  leading: z.boolean(),
   nextIndex: index,
   durableIndex: index,
   commitIndex: index,
@@ -151,6 +153,7 @@ const learnReply = z.strictObject({
   state: z.enum(['learning', 'ready', 'failed']),
   reason: text,
   nextIndex: index,
+  how: z.enum(['none', 'delta', 'full']),
   bytes: index,
 })
 const enterReply = z.strictObject({
@@ -307,6 +310,10 @@ export const processStatusSchema = z.strictObject({
   /** `none`, or the milliseconds it still holds. */
   lease: z.union([z.literal('none'), z.number()]),
   sealedFor: index,
+  /** First index its log can ship, and the bytes from there on; what a copy of its state and the log behind it would ship. */
+  base: index,
+  logBytes: index,
+  fullBytes: index,
   /** Plain words about anything an operator should know; '' when all is well. */
   note: text,
   version: z.string(),

@@ -1,7 +1,17 @@
 // The backup's side of replication (PROTOCOL 5 R1, R2; 4 C1): append and apply in order, make durable, acknowledge what is durable.
-import { DecodeError, FRAGMENT_BYTES, MAX_OUT_OF_ORDER_BYTES, openRecord } from '@coppice/protocol'
+import {
+  DecodeError,
+  FRAGMENT_BYTES,
+  MAX_OUT_OF_ORDER_BYTES,
+  MAX_OUT_OF_ORDER_OPERATIONS,
+  RangeCounter,
+  openRecord,
+} from '@coppice/protocol'
 import type { AppendMessage, CommitMessage, Index, NodeId, RecordHeader, Sender } from '@coppice/protocol'
 import type { Shared } from './shared.js'
+
+/** Ranges that an ack tells of; what is above them is sent again. */
+const MAX_TOLD_RANGES = 64
 
 interface Early {
   readonly header: RecordHeader
@@ -12,8 +22,10 @@ interface Early {
 export class Backup {
   readonly #s: Shared
   /** Records that came before their predecessors, by first index. */
-  #early = new Map<Index, Early>()
+  readonly #early = new Map<Index, Early>()
   #earlyBytes = 0
+  /** Entries in the log, and above them those of `#early` (R1: only holes are sent again). */
+  readonly #received: RangeCounter
   #ackDue = false
   /** Primary named by the ENTER of an epoch whose activation is not learned yet; its appends wait. */
   #expected: NodeId | '' = ''
@@ -22,6 +34,7 @@ export class Backup {
 
   constructor(shared: Shared) {
     this.#s = shared
+    this.#received = new RangeCounter(shared.log.nextIndex, MAX_OUT_OF_ORDER_OPERATIONS)
   }
 
   /** A new epoch was entered; `primary` will send its appends. */
@@ -32,8 +45,7 @@ export class Backup {
 
   /** The out-of-order buffer is dropped: at SEAL, and when the epoch changes. */
   clear(): void {
-    this.#early.clear()
-    this.#earlyBytes = 0
+    this.#forgetEarly()
     this.#ackDue = false
   }
 
@@ -97,27 +109,27 @@ export class Backup {
     const s = this.#s
     if (!this.wantsFlush) return
     this.#ackDue = false
-    const holds: [Index, Index][] = []
-    const early = [...this.#early.values()].map((e) => e.header).sort((a, b) => a.firstIndex - b.firstIndex)
-    for (const h of early) {
-      const last = holds[holds.length - 1]
-      if (last !== undefined && last[1] === h.firstIndex) last[1] += h.entries
-      else if (holds.length < 64) holds.push([h.firstIndex, h.firstIndex + h.entries])
-    }
+    const holds = this.#received.ranges(MAX_TOLD_RANGES)
     const durableIndex = s.disk.durableIndex // R2: only what is durable is acknowledged
     s.send(s.primary, { kind: 'appendAck', epoch: s.meta.epoch, durableIndex, nextIndex: s.log.nextIndex, holds })
   }
 
   #keep(header: RecordHeader, m: AppendMessage): void {
-    const known = this.#early.has(header.firstIndex)
+    const { firstIndex, entries } = header
+    const early = firstIndex !== this.#s.log.nextIndex
     // Above the bound it is dropped and sent again later; the next in order is always taken.
-    const full =
-      this.#earlyBytes + m.record.length > MAX_OUT_OF_ORDER_BYTES && header.firstIndex !== this.#s.log.nextIndex
-    if (!known && !full) {
-      this.#early.set(header.firstIndex, { header, bytes: ownBytes(m.record), prevEntryEpoch: m.prevEntryEpoch })
+    const full = early && this.#earlyBytes + m.record.length > MAX_OUT_OF_ORDER_BYTES
+    if (!full && this.#received.add(firstIndex, firstIndex + entries)) {
+      this.#early.set(firstIndex, { header, bytes: ownBytes(m.record), prevEntryEpoch: m.prevEntryEpoch })
       this.#earlyBytes += m.record.length
     }
-    if (header.firstIndex !== this.#s.log.nextIndex) this.#ackDue = true
+    if (early) this.#ackDue = true
+  }
+
+  #forgetEarly(): void {
+    this.#early.clear()
+    this.#earlyBytes = 0
+    this.#received.reset(this.#s.log.nextIndex)
   }
 
   /** R1: appends and applies only what follows without a gap. */
@@ -135,7 +147,8 @@ export class Backup {
           index: header.firstIndex,
           reason: 'the entry before is of another epoch at the primary',
         })
-        return
+        // What came with it rests on it.
+        return this.#forgetEarly()
       }
       s.due.record(header, bytes)
       const end = header.firstIndex + header.entries

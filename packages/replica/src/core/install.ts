@@ -86,7 +86,7 @@ export class Install {
     this.#sealing.freeze()
     const installed = s.recovered.snapshotId.startsWith(`x${m.epoch}.`)
     this.#how = installed ? 'full' : 'none'
-    this.#bytes = installed ? s.recovered.snapshotBytes : 0
+    this.#bytes = installed ? s.log.snapshotBytes : 0
     this.#advance()
   }
 

@@ -9,7 +9,7 @@ import type { Membership } from './membership.js'
 import type { Shared } from './shared.js'
 
 type LearnMessage = Extract<ConfigToReplica, { kind: 'learn' }>
-type State = Extract<ReplicaToConfig, { kind: 'learnReply' }>['state']
+type LearnReply = Extract<ReplicaToConfig, { kind: 'learnReply' }>
 
 export class Learning {
   readonly #s: Shared
@@ -17,8 +17,9 @@ export class Learning {
   readonly #membership: Membership
   readonly #install: Install
   #attempt = ''
-  #state: State = 'learning'
+  #state: LearnReply['state'] = 'learning'
   #reason = ''
+  #how: LearnReply['how'] = 'none'
   #bytes = 0
   #running = false
 
@@ -35,7 +36,10 @@ export class Learning {
       this.#attempt = m.attempt
       this.#state = 'learning'
       this.#reason = ''
-      this.#bytes = 0
+      // A snapshot that it brought in this attempt is what this core was made of.
+      const installed = s.recovered.snapshotId.startsWith(`${this.#name}.`)
+      this.#how = installed ? 'full' : 'none'
+      this.#bytes = installed ? s.log.snapshotBytes : 0
     }
     // A member of that epoch, or of a later one, has its log from its primary.
     if (s.meta.epoch >= m.epoch) return this.#answer(from, m, 'failed', `own epoch is ${s.meta.epoch}`)
@@ -69,10 +73,11 @@ export class Learning {
       done: () => {
         this.#running = false
         this.#state = 'ready'
-        this.#bytes += this.#fetch.bytes
+        this.#count()
       },
       failed: (reason, detail) => {
         this.#running = false
+        this.#count()
         if (reason === 'compacted') this.#bringSnapshot(source)
         else if (reason === 'mismatch') this.#cutBack()
         else this.#fail(detail)
@@ -83,13 +88,14 @@ export class Learning {
 
   #bringSnapshot(source: NodeId): void {
     this.#running = true
+    this.#how = 'full'
     this.#fetch.begin({
       what: 'snapshot',
       sources: [source],
       to: Infinity,
       committedOnly: true,
       lineage: undefined,
-      name: 'l',
+      name: this.#name,
       done: () => {},
       failed: (reason, detail) => {
         this.#running = false
@@ -125,16 +131,31 @@ export class Learning {
     s.reloadWhenDurable()
   }
 
+  /** Beginning of the names of snapshots that are brought in this attempt. */
+  get #name(): string {
+    let hash = 0
+    for (let i = 0; i < this.#attempt.length; i++) hash = (Math.imul(hash, 31) + this.#attempt.charCodeAt(i)) >>> 0
+    return `l${hash.toString(36)}`
+  }
+
+  #count(): void {
+    if (this.#how === 'none' && this.#fetch.bytes > 0) this.#how = 'delta'
+    this.#bytes += this.#fetch.bytes
+  }
+
   #fail(reason: string): void {
     this.#state = 'failed'
     this.#reason = reason
     this.#s.event('transferRefused', { reason })
   }
 
-  #answer(to: NodeId, m: LearnMessage, state: State, reason: string): void {
+  #answer(to: NodeId, m: LearnMessage, state: LearnReply['state'], reason: string): void {
     const { group } = this.#s.meta
     const { attempt } = m
-    const bytes = this.#bytes + (this.#running ? this.#fetch.bytes : 0)
-    this.#s.send(to, { kind: 'learnReply', group, attempt, state, reason, nextIndex: this.#s.log.nextIndex, bytes })
+    const running = this.#running ? this.#fetch.bytes : 0
+    const how = this.#how === 'none' && running > 0 ? 'delta' : this.#how
+    const { nextIndex } = this.#s.log
+    const bytes = this.#bytes + running
+    this.#s.send(to, { kind: 'learnReply', group, attempt, state, reason, nextIndex, how, bytes })
   }
 }

@@ -68,9 +68,8 @@ export class ReplicaLoader {
         `epoch ${epoch} began at ${start}, but the log ends at ${this.#log.nextIndex}`,
       )
     }
-    const header = this.#snapshot?.header
-    const snapshot = { snapshotId: header?.snapshotId ?? '', snapshotBytes: header?.totalBytes ?? 0 }
-    const recovered = { meta: this.#meta, log: this.#log, table: this.#table, applier: this.#applier, ...snapshot }
+    const snapshotId = this.#snapshot?.header.snapshotId ?? ''
+    const recovered = { meta: this.#meta, log: this.#log, table: this.#table, applier: this.#applier, snapshotId }
     return new ReplicaNode(this.#options, this.#machine, this.#bytes, recovered, now)
   }
 
@@ -84,6 +83,7 @@ export class ReplicaLoader {
     loader.finish()
     const log = this.#log
     log.nextIndex = log.base = log.snapshotIndex = header.index
+    log.snapshotBytes = header.totalBytes
     log.elapsedMs = loader.elapsedMs
   }
 }

@@ -10,6 +10,8 @@ export class Log {
   nextIndex: Index = GENESIS_NEXT
   /** Index of the newest committed snapshot: the state can be rebuilt at or above it; 1: from nothing. */
   snapshotIndex: Index = GENESIS_NEXT
+  /** Bytes of that snapshot. */
+  snapshotBytes = 0
   /** The log's time: elapsedMs of the newest record. */
   elapsedMs: Millis = 0
   /** Bytes of all records behind `base`, and of those at or above the snapshot. */
@@ -42,6 +44,11 @@ export class Log {
     this.#bytesAtSnapshot = this.#bytes
   }
 
+  /** Bytes of the records that the log can ship. */
+  get bytesKept(): number {
+    return this.#bytes - (this.#marks[0]?.[1] ?? this.#bytes)
+  }
+
   get bytesSinceSnapshot(): number {
     return this.#bytes - this.#bytesAtSnapshot
   }
@@ -51,8 +58,10 @@ export class Log {
     return this.#bytes
   }
 
-  snapshotCommitted(index: Index, bytesWritten: number): void {
+  /** A snapshot of `bytes` bytes, begun when `bytesWritten` were written, is the one to recover from. */
+  snapshotCommitted(index: Index, bytes: number, bytesWritten: number): void {
     this.snapshotIndex = index
+    this.snapshotBytes = bytes
     this.#bytesAtSnapshot = bytesWritten
   }
 

@@ -1,6 +1,6 @@
 // The primary's side of replication (PROTOCOL 5 R1–R3): closed records go to the own disk and to every backup at once; what is
 // lost is sent again; the commit index is the least durable index over all members.
-import { FRAGMENT_BYTES, SLOWEST_BYTES_PER_MS } from '@coppice/protocol'
+import { FRAGMENT_BYTES, RangeCounter, SLOWEST_BYTES_PER_MS } from '@coppice/protocol'
 import type { AppendAckMessage, AppendMessage, Index, Millis, NodeId, Sender } from '@coppice/protocol'
 import { Tail } from './log.js'
 import type { TailRecord } from './log.js'
@@ -28,9 +28,8 @@ interface Backup {
   readonly id: NodeId
   /** On its disk, as it acked. */
   durable: Index
-  /** In its log, as it acked. */
-  next: Index
-  holds: readonly (readonly [from: Index, to: Index])[]
+  /** In its log, and out of order above it, as it acked. */
+  readonly received: RangeCounter
   resendAt: Millis
   /** Resends since its last progress. */
   resends: number
@@ -59,8 +58,8 @@ export class Replication {
     this.stop()
     this.#closedTo = s.log.nextIndex
     const backup = (id: NodeId): Backup => {
-      const rest = { holds: [], resendAt: Infinity, resends: 0, progressAt: s.now, sentAt: -Infinity, sentCommit: 0 }
-      return { id, durable: start, next: start, ...rest }
+      const rest = { resendAt: Infinity, resends: 0, progressAt: s.now, sentAt: -Infinity, sentCommit: 0 }
+      return { id, durable: start, received: new RangeCounter(start), ...rest }
     }
     this.#backups = s.members.filter((id) => id !== s.options.id).map(backup)
   }
@@ -113,7 +112,7 @@ export class Replication {
     if (s.sealed) return
     const message = this.#append(record)
     for (const b of this.#backups) {
-      if (b.next >= firstIndex || b.resendAt === Infinity) this.#resendLater(b)
+      if (b.received.low >= firstIndex || b.resendAt === Infinity) this.#resendLater(b)
       this.#sendAppend(b, message)
     }
   }
@@ -124,12 +123,11 @@ export class Replication {
     if (!s.leading || s.sealed || m.epoch !== s.meta.epoch || !s.isMember(from)) return
     const b = this.#backups.find((x) => x.id === from.id)
     if (b === undefined) return
-    const progress = m.nextIndex > b.next || m.durableIndex > b.durable
+    const progress = m.nextIndex > b.received.low || m.durableIndex > b.durable
     b.durable = Math.max(b.durable, m.durableIndex)
     // R1: it may end lower than it said before, for a restart takes what only memory held; that is sent again. An ack that is merely
     // late costs a repetition at the most.
-    b.next = Math.max(m.nextIndex, b.durable)
-    b.holds = m.holds
+    b.received.reset(Math.max(m.nextIndex, b.durable), m.holds)
     if (progress) {
       b.progressAt = s.now
       b.resends = 0
@@ -152,7 +150,7 @@ export class Replication {
     if (!this.#s.leading || this.#s.sealed) return Infinity
     let at = Infinity
     for (const b of this.#backups)
-      at = Math.min(at, b.sentAt + HEARTBEAT_MS, b.next < this.#closedTo ? b.resendAt : Infinity)
+      at = Math.min(at, b.sentAt + HEARTBEAT_MS, b.received.low < this.#closedTo ? b.resendAt : Infinity)
     return at
   }
 
@@ -160,7 +158,7 @@ export class Replication {
     const s = this.#s
     if (!s.leading || s.sealed) return
     for (const b of this.#backups) {
-      if (b.next < this.#closedTo && s.now >= b.resendAt) this.#resend(b)
+      if (b.received.low < this.#closedTo && s.now >= b.resendAt) this.#resend(b)
       if (s.now >= b.sentAt + HEARTBEAT_MS) this.#sendCommit(b)
     }
   }
@@ -209,11 +207,11 @@ export class Replication {
     s.send(b.id, { kind: 'commit', epoch: s.meta.epoch, commitIndex: s.commitIndex, nextIndex: this.#closedTo })
   }
 
-  /** Sends what a backup does not hold, a bounded piece at a time. */
+  /** R1: sends the holes of a backup, a bounded piece at a time. */
   #resend(b: Backup): void {
     let bytes = 0
-    for (const record of this.tail.from(b.next)) {
-      if (b.holds.some(([from, to]) => from <= record.firstIndex && record.end <= to)) continue
+    for (const record of this.tail.from(b.received.low)) {
+      if (b.received.has(record.firstIndex, record.end)) continue
       if (bytes > 0 && bytes + record.bytes.length > RESEND_BYTES) break
       bytes += record.bytes.length
       this.#sendAppend(b, this.#append(record))
@@ -224,7 +222,7 @@ export class Replication {
 
   /** What it lacks may need as long as its bytes do. */
   #resendLater(b: Backup): void {
-    const bytes = this.tail.bytesFrom(b.next)
+    const bytes = this.tail.bytesFrom(b.received.low)
     const factor = bytes <= FRAGMENT_BYTES ? 1 : 2 ** Math.min(b.resends, MAX_DOUBLINGS)
     b.resendAt = this.#s.now + (RESEND_AFTER_MS + bytes / RESEND_BYTES_PER_MS) * factor
   }

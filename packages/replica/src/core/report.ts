@@ -1,7 +1,7 @@
 // Reports to the config service (PROTOCOL 2, 3 L1): registration, heartbeat and lease request in one, to the leader when it is
 // known, else to all.
 import { SLOWEST_BYTES_PER_MS } from '@coppice/protocol'
-import type { ConfigToReplica, Millis, NodeId, Report } from '@coppice/protocol'
+import type { ConfigToReplica, Epoch, Millis, NodeId, Report } from '@coppice/protocol'
 import type { Lease } from './lease.js'
 import type { Replication } from './replication.js'
 import type { Shared } from './shared.js'
@@ -23,6 +23,8 @@ export class Reporter {
   #unanswered = 0
   #at: Millis
   #sentAt: Millis = -Infinity
+  /** The epoch this server was last told to lead. */
+  #toldLeading: Epoch = 0
 
   constructor(shared: Shared, lease: Lease, replication: Replication) {
     this.#s = shared
@@ -37,7 +39,9 @@ export class Reporter {
   }
 
   get wakeAt(): Millis {
-    return this.#at
+    const s = this.#s
+    // Somebody measures how long nobody could write.
+    return s.leading && this.#toldLeading !== s.meta.epoch ? Math.min(this.#at, s.now) : this.#at
   }
 
   /** Reports since the leader answered one. */
@@ -53,7 +57,8 @@ export class Reporter {
 
   tick(): void {
     const s = this.#s
-    if (s.now < this.#at) return
+    if (s.now < this.wakeAt) return
+    if (s.leading) this.#toldLeading = s.meta.epoch
     this.#sentAt = s.now
     const everyMs = s.leaving ? s.params.renewMs * LEAVING_PART : s.params.renewMs
     this.#at = s.now + everyMs * (0.8 + 0.4 * s.random())
@@ -105,6 +110,7 @@ export class Reporter {
       sealedFor: meta.sealedFor,
       cannotLead: meta.epoch > 0 && s.recovered.meta.claim === meta.epoch,
       activated: s.activated,
+      leading: s.leading && meta.claim === meta.epoch,
       nextIndex: s.log.nextIndex,
       durableIndex: s.disk.durableIndex,
       commitIndex: s.commitIndex,

@@ -30,7 +30,6 @@ export interface Recovered {
   readonly table: ClerkTable
   readonly applier: Applier
   readonly snapshotId: string
-  readonly snapshotBytes: number
 }
 
 export class Shared {

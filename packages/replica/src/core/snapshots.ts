@@ -57,14 +57,11 @@ export class Snapshots {
   readonly #s: Shared
   readonly #replication: Replication
   #running: Running | undefined
-  /** Size of the newest snapshot. */
-  #newestBytes: number
   /** Drawn anew for each: members whose logs are alike must not all write their states at once. */
   #stagger = 1
 
   constructor(shared: Shared, replication: Replication) {
     this.#s = shared
-    this.#newestBytes = shared.recovered.snapshotBytes
     this.#drawStagger()
     this.#replication = replication
   }
@@ -98,7 +95,7 @@ export class Snapshots {
     // D6: a new snapshot replaces the one that is being fetched and cuts the log that is needed after it. Under steady writes a learner
     // that is a little slower than those would begin anew for ever.
     if (this.#s.now < this.#s.shippingUntil) return LONGEST_PIN * every
-    return this.#stagger * Math.max(every, Math.min(this.#newestBytes, LONGEST_WAIT * every))
+    return this.#stagger * Math.max(every, Math.min(this.#s.log.snapshotBytes, LONGEST_WAIT * every))
   }
 
   /** Idle time: begins a capture, or takes one piece of it. */
@@ -139,7 +136,7 @@ export class Snapshots {
     this.#running = undefined
     const { snapshotId, index, lineage, chunks, totalBytes } = run
     const header = { snapshotId, index, lineage, chunks, totalBytes, digest: s.rules.digest }
-    s.log.snapshotCommitted(index, run.bytesWritten)
+    s.log.snapshotCommitted(index, totalBytes, run.bytesWritten)
     // A sealed log is pinned for those who must catch up (D6).
     const cut = s.sealed ? s.log.base : s.log.cutPoint(s.options.minLogBytesKept)
     if (cut > s.log.base) {
@@ -156,7 +153,6 @@ export class Snapshots {
     } else {
       s.write([{ kind: 'snapshotCommit', header }], -1)
     }
-    this.#newestBytes = totalBytes
     s.event('snapshotCommitted', { index, chunks, bytes: totalBytes })
   }
 
@@ -195,7 +191,7 @@ export class Snapshots {
       bytesWritten: s.log.bytesWritten,
       table: s.table.capture(index),
       machine: s.machine.getState(),
-      pace: new CapturePace(s.now, Math.max(this.#newestBytes, dueBytes), dueBytes),
+      pace: new CapturePace(s.now, Math.max(s.log.snapshotBytes, dueBytes), dueBytes),
       memory: new SpareBytes(USUAL_PIECE_BYTES),
       stage: 'prelude',
       chunks: 0,

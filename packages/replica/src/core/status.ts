@@ -18,6 +18,9 @@ export function statusOf(s: Shared, lease: Lease): ProcessStatus {
     durableIndex: s.disk.durableIndex,
     lease: left > 0 ? Math.round(left) : 'none',
     sealedFor: s.meta.sealedFor,
+    base: s.log.base,
+    logBytes: s.log.bytesKept,
+    fullBytes: s.log.snapshotBytes + s.log.bytesSinceSnapshot,
     note: noteOf(s),
     version: s.options.version,
   }

@@ -199,14 +199,23 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
         file: 'clerk/dist/client/session.js',
         find: 'this.window.abandon(call);',
         replace: `if (call.id === this.window.nextId - 1) {
-            this.window.complete(call);
-            this.window.nextId = call.id;
-            this.window.firstIncomplete = Math.min(this.window.firstIncomplete, call.id);
+            this.window.giveBack(call);
             this.cursor = Math.min(this.cursor, call.id);
             this.ports.schedule();
             return 'unknown';
         }
         this.window.abandon(call);`,
+      },
+      {
+        file: 'clerk/dist/client/window.js',
+        find: 'complete(call) {',
+        replace: `giveBack(call) {
+        this.abandon(call);
+        this.#ring[call.id % CLERK_WINDOW] = undefined;
+        this.size--;
+        this.nextId = call.id;
+    }
+    complete(call) {`,
       },
     ],
     story: 'given-up-and-another',

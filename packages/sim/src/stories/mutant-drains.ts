@@ -42,7 +42,7 @@ export const DRAIN_STORIES: readonly Story[] = [
         'drain',
         () => `epoch ${epoch} was shipped to a member`,
       )
-      check(writePauseMs < 100, 'drain', () => `the hand-over to epoch ${epoch} took ${writePauseMs} ms`)
+      check((writePauseMs ?? 0) < 100, 'drain', () => `the hand-over to epoch ${epoch} took ${writePauseMs} ms`)
     }
   }),
   // The drained primary is sealed, its backups hear of the SEAL late, and a clerk that knows nothing of all that writes to it again.

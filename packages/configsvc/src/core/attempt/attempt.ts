@@ -13,6 +13,7 @@ import type {
 import { assert } from '@coppice/protocol'
 import type { Detector } from '../detector.js'
 import type { Leases } from '../leases.js'
+import type { Pauses } from '../pauses.js'
 import type { Mutate } from '../register/proposer.js'
 
 export interface AttemptPlan {
@@ -73,6 +74,7 @@ export interface AttemptEnv {
   readonly ballot: Ballot
   readonly detector: Detector
   readonly leases: Leases
+  readonly pauses: Pauses
   send(to: NodeId, message: ConfigToReplica): void
   /** The attempt reached a stage; reported, and shown in `view`. */
   stage(stage: Stage, fields: Readonly<Record<string, unknown>>): void

@@ -1,6 +1,6 @@
 // ENTER (PROTOCOL 2.4): every target brings its log to exactly `start`, makes the new epoch durable and acknowledges. All must; a target
 // that cannot, or would need long in a failover, is named so that the next attempt leaves it out.
-import type { ConfigToReplica, Epoch, NodeId, Params, ReplicaToConfig } from '@coppice/protocol'
+import type { ConfigToReplica, Epoch, Millis, NodeId, Params, ReplicaToConfig } from '@coppice/protocol'
 import { INSTALL_PATIENCE_MS, LARGEST_RECORD_MS, REPEAT_MS } from '../bounds.js'
 import { abandoned, repeatUntil } from './attempt.js'
 import type { AttemptEnv, AttemptResult, Step } from './attempt.js'
@@ -11,6 +11,8 @@ export type EnterMessage = Extract<ConfigToReplica, { kind: 'enter' }>
 export interface Entered {
   readonly kind: 'entered'
   readonly replies: ReadonlyMap<NodeId, EnterReply>
+  /** From the first ENTER to the ack of each. */
+  readonly tookMs: ReadonlyMap<NodeId, Millis>
 }
 
 /** How long a target is waited for. */
@@ -35,6 +37,7 @@ export function* enter(
   patience: Patience,
 ): Step<Entered | (AttemptResult & { kind: 'abandoned' })> {
   const r: Epoch = message.epoch
+  const begunAt = env.now
   const targets = new Map<NodeId, Target>()
   for (const { id } of message.members) {
     // A target whose uncommitted end nobody else sealed cuts it off, and must not be accused of that when this attempt fails.
@@ -62,6 +65,7 @@ export function* enter(
       if (reply.bytes !== t.bytes || reply.how !== t.reply?.how) t.progressAt = env.now
       t.bytes = reply.bytes
       t.reply = reply
+      if (reply.ok) env.pauses.released(env.now, from)
     },
     finished: () => [...targets.values()].every(entered) || problems().length > 0,
     wakeAt: () => Infinity,
@@ -73,7 +77,11 @@ export function* enter(
       failed.map(([id]) => id),
     )
   }
-  return { kind: 'entered', replies: new Map([...targets].map(([id, t]) => [id, t.reply!])) }
+  return {
+    kind: 'entered',
+    replies: new Map([...targets].map(([id, t]) => [id, t.reply!])),
+    tookMs: new Map([...targets].map(([id, t]) => [id, t.answeredAt - begunAt])),
+  }
 }
 
 /** Why a target is not waited for any longer. */

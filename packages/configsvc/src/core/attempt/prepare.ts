@@ -4,7 +4,7 @@
 // A learner says itself that it has all there is, which under steady writes is a matter of chance: something more is committed always.
 // So learning is also watched in rounds, each up to what was committed when it began (Raft, section 4.2.1): a short round is near enough.
 import { FREE_DISK_WATERMARK_BYTES } from '@coppice/protocol'
-import type { ConfigState, ConfigToReplica, Epoch, Index, Millis, NodeId } from '@coppice/protocol'
+import type { CatchUp, ConfigState, ConfigToReplica, Epoch, Index, Millis, NodeId } from '@coppice/protocol'
 import {
   LEARNER_SILENCE_FACTOR,
   LEARN_PATIENCE_MS,
@@ -16,8 +16,24 @@ import {
 import { abandoned, entryOf, repeatUntil } from './attempt.js'
 import type { AttemptEnv, AttemptPlan, AttemptResult, Step } from './attempt.js'
 
+/** What a new member was shipped before anything was stopped. */
+export interface Learned {
+  readonly how: CatchUp['how']
+  readonly bytes: number
+  readonly ms: Millis
+}
+
+interface Prepared {
+  readonly kind: 'prepared'
+  /** By new member. */
+  readonly learned: ReadonlyMap<NodeId, Learned>
+}
+
 interface Learner {
   ready: boolean
+  /** How long it took until it was. */
+  readyMs: Millis
+  how: CatchUp['how']
   bytes: number
   nextIndex: number
   progressAt: number
@@ -34,14 +50,13 @@ interface Round {
   readonly to: Index
 }
 
-/** Answers undefined when every target is ready. */
 export function* prepare(
   env: AttemptEnv,
   plan: AttemptPlan,
   prev: ConfigState,
   r: Epoch,
   tag: string,
-): Step<(AttemptResult & { kind: 'abandoned' }) | undefined> {
+): Step<Prepared | (AttemptResult & { kind: 'abandoned' })> {
   for (const id of plan.next) {
     const free = env.detector.report(id)?.freeDiskBytes
     if (!prev.members.includes(id) && free !== undefined && free < FREE_DISK_WATERMARK_BYTES) {
@@ -55,11 +70,12 @@ export function* prepare(
     if (digest === undefined || own === undefined || own === digest || prev.members.includes(id)) continue
     return abandoned(`server ${id} runs state machine ${own}, the group runs ${digest}`, [id])
   }
+  const begunAt = env.now
   const learners = new Map<NodeId, Learner>()
   for (const id of plan.next) {
     if (prev.members.includes(id)) continue
     const round = { begunAt: env.now, from: Infinity, to: 0 }
-    const progress = { bytes: -1, nextIndex: -1, progressAt: env.now }
+    const progress = { readyMs: 0, how: 'none', bytes: -1, nextIndex: -1, progressAt: env.now } as const
     learners.set(id, { ready: false, ...progress, round, shortestMs: Infinity, noShorter: 0 })
   }
   const members = plan.next.map((id) => entryOf(prev, id))
@@ -67,7 +83,7 @@ export function* prepare(
   const told = [...new Set([prev.members[0]!, ...plan.next])]
   if (learners.size === 0) {
     for (const id of told) env.send(id, announce)
-    return undefined
+    return { kind: 'prepared', learned: new Map() }
   }
   env.stage('prepare', { learners: [...learners.keys()] })
   let failure: (AttemptResult & { kind: 'abandoned' }) | undefined
@@ -92,8 +108,11 @@ export function* prepare(
       const learner = learners.get(from)
       if (learner === undefined || message.kind !== 'learnReply' || message.attempt !== tag) return
       if (message.state === 'failed') failure ??= abandoned(`server ${from} could not learn: ${message.reason}`, [from])
+      // It goes on learning while others do: time counts while there was need.
+      if (!learner.ready) learner.readyMs = env.now - begunAt
       learner.ready ||= message.state === 'ready'
       if (message.bytes !== learner.bytes || message.nextIndex !== learner.nextIndex) learner.progressAt = env.now
+      learner.how = message.how
       learner.bytes = message.bytes
       learner.nextIndex = message.nextIndex
       const tooSlow = endRound(env, prev, learner)
@@ -114,7 +133,11 @@ export function* prepare(
     },
     wakeAt: () => Infinity,
   })
-  return failure
+  if (failure !== undefined) return failure
+  const learned = [...learners].map(([id, l]): [NodeId, Learned] => {
+    return [id, { how: l.how, bytes: Math.max(0, l.bytes), ms: l.bytes > 0 ? l.readyMs : 0 }]
+  })
+  return { kind: 'prepared', learned: new Map(learned) }
 }
 
 /** Begins the next round if this one is over. Answers why the learner will never be near enough. */

@@ -7,8 +7,9 @@ import { abandoned, choose, entryOf, repeatUntil } from './attempt.js'
 import type { AttemptEnv, AttemptPlan, AttemptResult, Step } from './attempt.js'
 import { drain, resume } from './drain.js'
 import { enter } from './enter.js'
-import type { EnterMessage, EnterReply, Patience } from './enter.js'
+import type { EnterMessage, Entered, Patience } from './enter.js'
 import { prepare } from './prepare.js'
+import type { Learned } from './prepare.js'
 import { seal } from './seal.js'
 
 /** Where the new epoch begins, and from whom its members get what they miss. */
@@ -29,10 +30,12 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
   const checkpointId = `e${r}-b${env.ballot.round}-${env.ballot.node.slice(0, 32)}`
 
   // 2 PREPARE: nothing is stopped yet.
+  let learned: ReadonlyMap<NodeId, Learned> = new Map()
   let stoppedAt = env.now
   if (plan.planned) {
-    const failure = yield* prepare(env, plan, prev, r, checkpointId)
-    if (failure !== undefined) return failure
+    const prepared = yield* prepare(env, plan, prev, r, checkpointId)
+    if (prepared.kind === 'abandoned') return prepared
+    learned = prepared.learned
     // A planned change drains first, so that nobody has to wait.
     const drained = yield* drain(env, plan, prev, r, checkpointId)
     if (drained.kind === 'abandoned') return drained
@@ -44,6 +47,7 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
   }
 
   // 3 SEAL: the old epoch ends; epoch 1 has none before it (P7).
+  if (prev.epoch > 0) env.pauses.writesStopped(plan.planned ? stoppedAt : env.now)
   const begun = prev.epoch === 0 ? bootstrap(env, plan) : yield* sealPrevious(env, plan, prev, r)
   if ('kind' in begun) return giveUp(begun)
 
@@ -71,9 +75,11 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
 
   // 6 ACTIVATE: proposed once, repeated by the proposer until it is chosen; there is no way back.
   env.stage('activate', { epoch: r })
-  const summary = summaryOf(plan, r, next, start, entered.replies, prev.epoch === 0 ? 0 : env.now - stoppedAt)
+  const summary = summaryOf(plan, r, next, start, learned, entered)
   const chosen = yield* choose((s) => activation(s, prev, r, start, checkpointId, summary, plan))
   if (chosen === undefined) return abandoned('the epoch changed meanwhile')
+
+  env.pauses.activated(chosen)
 
   // 7 Pushed at once; every later grant and answer carries it again.
   const configuration = configurationOf(chosen)
@@ -83,6 +89,7 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
     const nonce = entered.replies.get(id)?.nonce ?? ''
     if (nonce === '') continue
     env.leases.granted(env.now, id)
+    env.pauses.granted(env.now, r)
     env.send(id, { kind: 'grant', group: prev.group, epoch: r, nonce, configuration })
   }
   // Whoever is a member no longer tells those that still ask it where to go.
@@ -145,7 +152,10 @@ function* relinquish(env: AttemptEnv, prev: ConfigState, r: Epoch, next: readonl
         .filter((id) => !released.has(id))
         .map((id) => [id, { kind: 'relinquish', group: prev.group, epoch: r }] as const),
     onMessage: (id, message) => {
-      if (message.kind === 'relinquished' && message.epoch >= r && prev.members.includes(id)) released.add(id)
+      if (message.kind === 'relinquished' && message.epoch >= r && prev.members.includes(id)) {
+        released.add(id)
+        env.pauses.released(env.now, id)
+      }
     },
     finished: () => prev.members.every(over),
     wakeAt: (): Millis => {
@@ -187,12 +197,20 @@ function summaryOf(
   epoch: Epoch,
   next: readonly NodeId[],
   start: Index,
-  replies: ReadonlyMap<NodeId, EnterReply>,
-  writePauseMs: Millis,
+  learned: ReadonlyMap<NodeId, Learned>,
+  entered: Entered,
 ): EpochSummary {
   const catchUp = next.map((id): CatchUp => {
-    const reply = replies.get(id)!
-    return { id, how: reply.how, bytes: reply.bytes }
+    const before = learned.get(id) ?? { how: 'none', bytes: 0, ms: 0 }
+    const { how, bytes } = entered.replies.get(id)!
+    const ms = how === 'none' ? 0 : entered.tookMs.get(id)!
+    return {
+      id,
+      how: before.how === 'full' || how === 'none' ? before.how : how,
+      bytes: before.bytes + bytes,
+      ms: before.ms + ms,
+      learnedBytes: before.bytes,
+    }
   })
   return {
     epoch,
@@ -201,6 +219,8 @@ function summaryOf(
     cause: plan.cause,
     detail: plan.detail.slice(0, 500),
     catchUp,
-    writePauseMs,
+    // Added once the primary leads.
+    writePauseMs: null,
+    readPauseMs: null,
   }
 }
