@@ -29,6 +29,8 @@ async function serve(role, id, listen, dataDir, config, wanted) {
     error: (text, fields) => send({ error: text, fields }),
   }
   const peers = [{ id: 'c1', address: config }]
+  const { tuneCollector } = await import('@coppice/runtime/server')
+  tuneCollector()
   let server
   if (role === 'config') {
     const { startConfigServer } = await import('@coppice/configsvc/server')

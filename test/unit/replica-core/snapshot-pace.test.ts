@@ -24,6 +24,7 @@ function ofPieces(pieces: number) {
     reloading: false,
     sealed: false,
     commitIndex: 10,
+    shippingUntil: -Infinity,
     meta: { epoch: 1, lineage: GENESIS_LINEAGE },
     options: { snapshotEveryBytes: 128 * MiB, minLogBytesKept: 0 },
     log: {
@@ -106,6 +107,34 @@ describe('pace', () => {
     expect(pace.dueAt(0, 0)).toBe(1_000)
     expect(pace.dueAt(3 * MiB, 2 * MiB)).toBeCloseTo(1_000, 6)
     expect(pace.dueAt(3 * MiB, 0)).toBeGreaterThan(pace.dueAt(3 * MiB, MiB))
+  })
+})
+
+describe('transfer', () => {
+  // D6: its learner would begin anew.
+  const captured = (bytesSinceSnapshot: number): string[] => {
+    const { shared, snapshots, writes, kinds, captureAll } = ofPieces(4)
+    shared.log.bytesWritten += 100 * MiB
+    shared.shippingUntil = 1_000
+    shared.log.bytesSinceSnapshot = bytesSinceSnapshot
+    for (let round = 0; round < 3; round++) {
+      captureAll()
+      for (const w of writes.splice(0)) w.durable()
+    }
+    if (!kinds.includes('snapshotCommit')) {
+      shared.now = 1_000
+      kinds.push('transfer ended')
+      snapshots.maybeCommit()
+    }
+    return kinds.slice(5)
+  }
+
+  it('snapshot_begun_before_it_replaces_what_is_shipped_only_when_it_ended', () => {
+    expect(captured(200 * MiB)).toEqual(['transfer ended', 'snapshotCommit'])
+  })
+
+  it('log_has_grown_too_long_it_waits_no_longer', () => {
+    expect(captured(1_024 * MiB)).toEqual(['snapshotCommit'])
   })
 })
 

@@ -28,7 +28,7 @@ const PIECE_TABLE = 1
 const PIECE_MACHINE = 2
 
 /** However large the state is, a snapshot waits for no more than so many times the configured bytes of log. */
-const LONGEST_WAIT = 8
+const LONGEST_WAIT = 4
 /** While somebody is being shipped to, so many times. */
 const LONGEST_PIN = 8
 
@@ -92,10 +92,16 @@ export class Snapshots {
   /** A large state is written again only after about as many bytes of log, within bounds that keep a recovery short. */
   get #dueBytes(): number {
     const every = this.#s.options.snapshotEveryBytes
-    // D6: a new snapshot replaces the one that is being fetched and cuts the log that is needed after it. Under steady writes a learner
-    // that is a little slower than those would begin anew for ever.
-    if (this.#s.now < this.#s.shippingUntil) return LONGEST_PIN * every
+    if (this.#shipping) return LONGEST_PIN * every
     return this.#stagger * Math.max(every, Math.min(this.#s.log.snapshotBytes, LONGEST_WAIT * every))
+  }
+
+  /**
+   * D6: a new snapshot replaces the one that is being fetched and cuts the log that is needed after it. Under steady writes a learner
+   * that is a little slower than those would begin anew for ever.
+   */
+  get #shipping(): boolean {
+    return this.#s.now < this.#s.shippingUntil
   }
 
   /** Idle time: begins a capture, or takes one piece of it. */
@@ -133,6 +139,8 @@ export class Snapshots {
     if (run === undefined || run.stage !== 'captured' || run.inFlight > 0) return
     if (s.reloading) return // the log it belongs to was cut or replaced
     if (s.commitIndex < run.index) return // usable only once commitIndex ≥ n
+    // What was begun before the transfer waits for its end; commits come by here.
+    if (this.#shipping && s.log.bytesSinceSnapshot < this.#dueBytes) return
     this.#running = undefined
     const { snapshotId, index, lineage, chunks, totalBytes } = run
     const header = { snapshotId, index, lineage, chunks, totalBytes, digest: s.rules.digest }
