@@ -58,6 +58,7 @@ it('drainedPrimary_registersAndSkipsNothing', () => {
   const { nextIndex } = s.c.view('a')
   const { clerkId } = s.clerk
   s.c.client('a', 1, { kind: 'skip', clerkId, from: 1, to: 1, firstIncomplete: 1 })
+  s.c.run(20)
   s.c.client('a', 1, { kind: 'register', nonce: new Uint8Array(16).fill(9) })
   s.c.run(20)
   expect(refusals(s)).toMatchObject([
