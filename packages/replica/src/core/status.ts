@@ -28,7 +28,9 @@ export function statusOf(s: Shared, lease: Lease): ProcessStatus {
 
 function noteOf(s: Shared): string {
   if (s.reloading) return 'rebuilding its state from disk'
+  if (s.leaving) return 'waits until the group goes on without it'
   if (s.sealed) return `sealed for epoch ${s.meta.sealedFor}`
+  if (s.draining) return `draining for epoch ${s.drain!.epoch}, whose primary is ${s.drain!.target}`
   if (s.activated && !s.leading && s.primary === s.options.id) {
     return s.recovered.meta.claim === s.meta.epoch ? 'restarted primary: waits for the next epoch' : 'becoming primary'
   }
