@@ -62,10 +62,14 @@ export class Snapshots {
   /** A large state is written again only after about as many bytes of log, within bounds that keep a recovery short. */
   get #dueBytes(): number {
     const every = this.#s.options.snapshotEveryBytes
-    // D6: a new snapshot replaces the one that is being fetched and cuts the log that is needed after it. Under steady writes a learner
-    // that is a little slower than those would begin anew for ever.
-    if (this.#s.now < this.#s.shippingUntil) return LONGEST_PIN * every
+    // D6: under steady writes a learner that is a little slower than those would begin anew for ever.
+    if (this.#shipping) return LONGEST_PIN * every
     return this.#stagger * Math.max(every, Math.min(this.#s.log.snapshotBytes, LONGEST_WAIT * every))
+  }
+
+  /** Somebody brings the snapshot, or the log behind it, from here. */
+  get #shipping(): boolean {
+    return this.#s.now < this.#s.shippingUntil
   }
 
   /** Idle time: begins a capture, or takes one piece of it. */
@@ -94,6 +98,8 @@ export class Snapshots {
     if (run === undefined || run.stage !== 'captured' || run.inFlight > 0) return
     if (s.reloading) return // the log it belongs to was cut or replaced
     if (s.commitIndex < run.index) return // usable only once commitIndex ≥ n
+    // D6: it would replace the one that is being fetched, and the log that is needed after it would be cut.
+    if (this.#shipping && s.log.bytesSinceSnapshot < LONGEST_PIN * s.options.snapshotEveryBytes) return
     this.#running = undefined
     const { snapshotId, index, lineage, chunks, totalBytes } = run
     const header = { snapshotId, index, lineage, chunks, totalBytes, digest: s.machine.digest }

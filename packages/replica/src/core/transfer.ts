@@ -18,15 +18,16 @@ const SHIPPING_MS = 400
 /** Bytes a link ships in a millisecond, when nothing holds it up. */
 const SHIPPED_BYTES_PER_MS = 16 * 1024
 
-/** The newest question of a peer; a repetition has the same token. */
+/** A question of a peer; a repetition has the same token. */
 interface Asked {
-  readonly token: number
   /** Until then its answer is taken to be under way; Infinity: it is still being read. */
   until: Millis
   repeated: number
 }
 /** Questions under way at the disk; above that they are dropped and asked again. */
 const MAX_QUESTIONS = 64
+/** Questions of one peer that are known when they are repeated: more than it has under way. */
+const MAX_REMEMBERED = 16
 const MAX_DOUBLINGS = 4
 /** Who asked comes back for more within this time, rebuilding its state from a snapshot included. */
 const PIN_MS = 10_000
@@ -34,8 +35,8 @@ const PIN_MS = 10_000
 export class TransferSource {
   readonly #s: Shared
   readonly #questions = new Map<number, Question>()
-  /** By peer: it asks one thing at a time. */
-  readonly #asked = new Map<NodeId, Asked>()
+  /** By peer, its newest questions. */
+  readonly #asked = new Map<NodeId, Map<number, Asked>>()
   #token = 0
 
   constructor(shared: Shared) {
@@ -114,13 +115,13 @@ export class TransferSource {
 
   /** A second copy would only delay the first. Whoever asks hears at once that it comes. */
   #underWay(peer: NodeId, token: number): boolean {
-    const asked = this.#asked.get(peer)
-    return asked?.token === token && this.#s.now < asked.until
+    const asked = this.#asked.get(peer)?.get(token)
+    return asked !== undefined && this.#s.now < asked.until
   }
 
   #shipped(q: Question, bytes: number): void {
-    const asked = this.#asked.get(q.peer)
-    if (asked?.token !== q.token) return
+    const asked = this.#asked.get(q.peer)?.get(q.token)
+    if (asked === undefined) return
     // Asked again after all, the link is slower than was thought.
     const factor = 2 ** Math.min(asked.repeated++, MAX_DOUBLINGS)
     asked.until = this.#s.now + (SHIPPING_MS + bytes / SHIPPED_BYTES_PER_MS) * factor
@@ -128,9 +129,13 @@ export class TransferSource {
 
   #ask(question: Question): number {
     if (this.#questions.size >= MAX_QUESTIONS) return 0
-    const before = this.#asked.get(question.peer)
-    const repeated = before?.token === question.token ? before.repeated : 0
-    this.#asked.set(question.peer, { token: question.token, until: Infinity, repeated })
+    const { peer, token } = question
+    const asked = this.#asked.get(peer) ?? new Map<number, Asked>()
+    this.#asked.set(peer, asked)
+    const repeated = asked.get(token)?.repeated ?? 0
+    asked.delete(token)
+    asked.set(token, { until: Infinity, repeated })
+    if (asked.size > MAX_REMEMBERED) asked.delete(asked.keys().next().value!)
     this.#questions.set(++this.#token, question)
     return this.#token
   }
@@ -142,7 +147,7 @@ export class TransferSource {
   }
 
   #refuse(to: NodeId, token: number, reason: Reason): void {
-    if (reason !== 'onItsWay') this.#asked.delete(to)
+    if (reason !== 'onItsWay') this.#asked.get(to)?.delete(token)
     this.#s.send(to, { kind: 'fetchRefused', group: this.#s.meta.group, token, reason })
   }
 }

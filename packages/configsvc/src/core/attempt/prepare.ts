@@ -9,6 +9,7 @@ import {
   LEARNER_SILENCE_FACTOR,
   LEARN_PATIENCE_MS,
   LEARN_REPEAT_MS,
+  LOADED_BYTES_PER_MS,
   LONGER_ROUNDS,
   LONGEST_ROUND_FACTOR,
   SHORT_ROUND_MS,
@@ -115,11 +116,11 @@ export function* prepare(
       if (interrupted !== undefined) failure ??= abandoned(interrupted, [], true)
       for (const [id, l] of learners) {
         const silentMs = env.now - env.detector.silentAt(id) + prev.params.failMs
-        if (silentMs >= LEARNER_SILENCE_FACTOR * prev.params.failMs)
+        if (silentMs >= LEARNER_SILENCE_FACTOR * prev.params.failMs + l.bytes / LOADED_BYTES_PER_MS)
           failure ??= abandoned(`server ${id} went silent while it learned`, [id])
-        if (!l.ready && env.now - l.progressAt >= LEARN_PATIENCE_MS) {
-          failure ??= abandoned(`server ${id} made no progress for ${LEARN_PATIENCE_MS} ms while it learned`, [id])
-        }
+        const stuckMs = env.now - l.progressAt
+        if (!l.ready && stuckMs >= LEARN_PATIENCE_MS + l.bytes / LOADED_BYTES_PER_MS)
+          failure ??= abandoned(`server ${id} made no progress for ${Math.round(stuckMs)} ms while it learned`, [id])
       }
       return failure !== undefined || [...learners.values()].every((l) => l.ready)
     },
