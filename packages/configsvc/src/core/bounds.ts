@@ -18,8 +18,6 @@ export const INSTALL_PATIENCE_MS = 30_000
 export const LEARN_PATIENCE_MS = 15_000
 /** A learner is given up after this many T_fail of silence: nothing is stopped meanwhile, and installing a snapshot may stall it. */
 export const LEARNER_SILENCE_FACTOR = 10
-/** Beyond that, what it was shipped may take as long as this many bytes in a millisecond: it rebuilds its state from them in one go. */
-export const LOADED_BYTES_PER_MS = (16 * 1024 * 1024) / 1_000
 /** First and longest pause between attempts that fail one after the other, ms. */
 export const RETRY_MIN_MS = 50
 export const RETRY_MAX_MS = 2_000

@@ -1,5 +1,5 @@
 // The source's side of a transfer (PROTOCOL 5 D6, R6): reads log and snapshot from disk and ships them, one chunk for each question.
-import { CHUNK_BYTES } from '@coppice/protocol'
+import { CHUNK_BYTES, LOADED_BYTES_PER_MS } from '@coppice/protocol'
 import type { Index, Millis, NodeId, ReplicaToReplicaControl, Sender } from '@coppice/protocol'
 import type { ReplicaInput } from './io.js'
 import type { Shared } from './shared.js'
@@ -29,7 +29,7 @@ const MAX_QUESTIONS = 64
 /** Questions of one peer that are known when they are repeated: more than it has under way. */
 const MAX_REMEMBERED = 16
 const MAX_DOUBLINGS = 4
-/** Who asked comes back for more within this time, rebuilding its state from a snapshot included. */
+/** Who asked comes back for more within this time, and that of rebuilding its state from the snapshot. */
 const PIN_MS = 10_000
 
 export class TransferSource {
@@ -52,7 +52,7 @@ export class TransferSource {
     if (!m.committedOnly && !s.sealed && m.to > s.meta.start) return this.#refuse(from.id, m.token, 'notServing')
     // Learning needs an epoch that runs: only there is the commit index meaningful.
     if (m.committedOnly && !s.activated) return this.#refuse(from.id, m.token, 'notServing')
-    s.shippingUntil = s.now + PIN_MS
+    s.shippingUntil = Math.max(s.shippingUntil, s.now + PIN_MS)
     if (m.from < s.log.base) return this.#refuse(from.id, m.token, 'compacted')
     // The entry before must be the same on both sides, else what follows is another history.
     if (m.from > s.log.nextIndex || s.epochAt(m.from - 1) !== m.fromEpoch)
@@ -77,7 +77,7 @@ export class TransferSource {
   onFetchSnapshot(from: Sender, m: FetchSnapshot): void {
     if (this.#s.reloading) return this.#refuse(from.id, m.token, 'notServing')
     if (this.#underWay(from.id, m.token)) return this.#refuse(from.id, m.token, 'onItsWay')
-    this.#s.shippingUntil = this.#s.now + PIN_MS
+    this.#s.shippingUntil = Math.max(this.#s.shippingUntil, this.#s.now + PIN_MS)
     const token = this.#ask({ peer: from.id, token: m.token, limit: 0 })
     if (token !== 0) this.#s.effects.push({ kind: 'readSnapshot', token, snapshotId: m.snapshotId, chunk: m.chunk })
   }
@@ -98,6 +98,7 @@ export class TransferSource {
     const { header, chunk, bytes } = input
     if (header === undefined || bytes === undefined) return this.#refuse(q.peer, q.token, 'noSnapshot')
     const { snapshotId, index, lineage, chunks, totalBytes } = header
+    this.#s.shippingUntil = this.#s.now + PIN_MS + totalBytes / LOADED_BYTES_PER_MS
     const crc = this.#s.bytes.crc32(bytes, 0, bytes.length)
     const message = {
       kind: 'snapshotChunk',

@@ -3,13 +3,12 @@
 //
 // A learner says itself that it has all there is, which under steady writes is a matter of chance: something more is committed always.
 // So learning is also watched in rounds, each up to what was committed when it began (Raft, section 4.2.1): a short round is near enough.
-import { FREE_DISK_WATERMARK_BYTES } from '@coppice/protocol'
+import { FREE_DISK_WATERMARK_BYTES, LOADED_BYTES_PER_MS } from '@coppice/protocol'
 import type { CatchUp, ConfigState, Index, Millis, NodeId } from '@coppice/protocol'
 import {
   LEARNER_SILENCE_FACTOR,
   LEARN_PATIENCE_MS,
   LEARN_REPEAT_MS,
-  LOADED_BYTES_PER_MS,
   LONGER_ROUNDS,
   LONGEST_ROUND_FACTOR,
   SHORT_ROUND_MS,
