@@ -113,6 +113,7 @@ test('statusWhileAConfigServerIsDown_namesIt_exitCode0', async () => {
   const { code, out } = await dev.coppice(['status'])
   expect(code).toBe(0)
   expect(out).toContain(`1 of 7 processes does not answer: ${id}\n`)
+  expect(out).toContain(`which is enough, but none more may fail. Start it again: coppice chaos resume ${id}.`)
   expect((await status()).unreachable).toEqual([id])
   expect((await dev.coppice(['chaos', 'resume', id])).code).toBe(0)
   await until('an answer of everybody', async () => (await status()).unreachable.length === 0)

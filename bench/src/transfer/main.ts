@@ -69,7 +69,8 @@ await runTool(async (atEnd) => {
   if (!answer.ok) throw new Error(`the change failed: ${answer.message}`)
   const within = performance.now() + MEASURED_WITHIN_MS
   let line = (await admin.getGroup()).state.history.find((e) => e.epoch === answer.epoch)
-  while (line?.writePauseMs === null && performance.now() < within) {
+  // A follower may not have learned it yet; what it cost is known a moment later.
+  while (typeof line?.writePauseMs !== 'number' && performance.now() < within) {
     await new Promise((resolve) => setTimeout(resolve, 50))
     line = (await admin.getGroup()).state.history.find((e) => e.epoch === answer.epoch)
   }

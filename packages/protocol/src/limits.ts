@@ -26,6 +26,9 @@ export const MAX_SEND_QUEUE_BYTES = 256 * MiB
 /** Bytes of a large operation that a working link or disk takes in a millisecond at the least: what it may take longer than a small one. */
 export const SLOWEST_BYTES_PER_MS = (4 * MiB) / 1_000
 
+/** Bytes of a snapshot that a replica rebuilds its state from in a millisecond at the least; it says nothing meanwhile. */
+export const LOADED_BYTES_PER_MS = (16 * MiB) / 1_000
+
 /** Operations a primary keeps in flight (admitted, not yet committed) before it refuses more as overloaded. */
 export const MAX_UNCOMMITTED_OPERATIONS = 65_536
 /** Bytes of the same; an operation larger than this goes alone. */

@@ -91,12 +91,12 @@ describe('epochs', () => {
     expect(new Set(['a', 'b', 'c'].map((id) => s.c.view(id).stateHash())).size).toBe(1)
   })
 
-  // The installed snapshot would be replaced by one of a log that is gone.
-  it('own_snapshot_never_becomes_the_newest_behind_an_installed_one', () => {
+  function ownSnapshots() {
     const written: string[] = []
     const durable: (() => void)[] = []
     const shared = {
       now: 0,
+      shippingUntil: -Infinity,
       running: true,
       reloading: false,
       sealed: false,
@@ -124,6 +124,12 @@ describe('epochs', () => {
       },
     }
     const snapshots = new Snapshots(shared as unknown as Shared, { close: () => undefined } as unknown as Replication)
+    return { snapshots, shared, written, durable }
+  }
+
+  // The installed snapshot would be replaced by one of a log that is gone.
+  it('own_snapshot_never_becomes_the_newest_behind_an_installed_one', () => {
+    const { snapshots, shared, written, durable } = ownSnapshots()
     for (let i = 0; i < 4; i++) {
       shared.now = i
       snapshots.capture()
@@ -133,5 +139,21 @@ describe('epochs', () => {
     shared.reloading = true
     for (const run of durable) run()
     expect(written).toEqual(['snapshotChunk'])
+  })
+
+  // The copy of a state of 104 MiB was thrown away: a snapshot that was being written when it began replaced the one that was fetched, and
+  // the log that followed that was cut.
+  it('own_snapshot_does_not_replace_the_one_that_is_being_fetched', () => {
+    const { snapshots, shared, written, durable } = ownSnapshots()
+    shared.options.snapshotEveryBytes = 2
+    for (let i = 0; i < 4; i++) snapshots.capture()
+    shared.shippingUntil = 10_000
+    for (const run of durable) run()
+    snapshots.maybeCommit()
+    expect(written).toEqual(['snapshotChunk'])
+    // Not for ever: the log behind the old one grows meanwhile.
+    shared.log.bytesSinceSnapshot = 1_000
+    snapshots.maybeCommit()
+    expect(written).toEqual(['snapshotChunk', 'snapshotCommit'])
   })
 })

@@ -6,6 +6,7 @@ import { configAddresses, devCluster, settingsFor, withAdmin } from '../base/con
 import { EXIT, exitCodeOf, messageOf } from '../base/exit.js'
 import { note, paint, print, printJson, table } from '../base/output.js'
 import type { Settings } from '../base/settings.js'
+import { problemsOf } from './problems.js'
 
 const ASK_MS = 1_000
 const DEFAULT_TIMEOUT_MS = 5_000
@@ -30,6 +31,8 @@ interface Status {
   readonly members: readonly string[]
   /** Ids of those that do not answer. */
   readonly unreachable: readonly string[]
+  /** What is wrong and what to do, in plain words; empty when all is well. */
+  readonly problems: readonly string[]
   readonly processes: readonly Line[]
 }
 
@@ -83,10 +86,15 @@ async function statusOf(settings: Settings): Promise<{ status: Status; failure: 
       primary: view?.state.members[0] ?? null,
       members: view?.state.members ?? [],
       unreachable: lines.filter(({ role }) => role === 'unreachable').map(({ id }) => id),
+      problems: view === undefined ? [] : problemsOf(view.state, lines, isDev(settings)),
       processes: lines,
     }
     return { status, failure }
   })
+}
+
+function isDev(settings: Settings): boolean {
+  return settings.config === undefined && devCluster(settings) !== undefined
 }
 
 interface Known {
@@ -101,7 +109,7 @@ function serversOf(settings: Settings, state: ConfigState | undefined): Known[] 
   const add = (kind: Known['kind'], servers: readonly { id: string; address: string }[]): void => {
     for (const { id, address } of servers) if (!byAddress.has(address)) byAddress.set(address, { id, address, kind })
   }
-  const dev = settings.config === undefined ? devCluster(settings) : undefined
+  const dev = isDev(settings) ? devCluster(settings) : undefined
   add('config', state?.configServers ?? [])
   add('config', dev?.configServers ?? [])
   add('config', state === undefined ? configAddresses(settings).map((address) => ({ id: '?', address })) : [])
@@ -157,7 +165,8 @@ function show(settings: Settings, status: Status): void {
   )
   print(`cluster ${status.clusterId ?? 'unknown'}, group ${status.group}, epoch ${status.epoch ?? 'unknown'}`)
   print(table(['id', 'role', 'pid', 'address', 'epoch', 'next', 'commit', 'lease', 'note'], rows))
-  const { unreachable, processes } = status
+  const { unreachable, processes, problems } = status
+  for (const problem of problems) print(paint('yellow', problem))
   if (unreachable.length === 0) return
   const head = `${unreachable.length} of ${processes.length} processes ${unreachable.length === 1 ? 'does' : 'do'} not answer`
   print(

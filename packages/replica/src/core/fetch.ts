@@ -1,19 +1,21 @@
 // The target's side of a transfer (PROTOCOL 5): brings log records or a snapshot from another replica to this disk, chunk by chunk,
 // each asked for again until it comes; a source that does not serve is left for the next.
-import { DecodeError, openRecord, readU32, epochAt } from '@coppice/protocol'
+import { DecodeError } from '@coppice/protocol'
 import type {
   Index,
   Lineage,
   LogChunkMessage,
   Millis,
   NodeId,
-  RecordHeader,
   ReplicaToReplicaControl,
   Sender,
   SnapshotChunkMessage,
 } from '@coppice/protocol'
+import { IncomingSnapshot } from './incoming-snapshot.js'
 import type { DiskWrite } from './io.js'
 import { agreeBelow, lineageBelow, lineageWith } from './lineage/edit.js'
+import { checkedRecords } from './log-chunk.js'
+import type { CheckedRecord } from './log-chunk.js'
 import type { Shared } from './shared.js'
 
 type Refused = Extract<ReplicaToReplicaControl, { kind: 'fetchRefused' }>
@@ -21,12 +23,13 @@ type Refused = Extract<ReplicaToReplicaControl, { kind: 'fetchRefused' }>
 const RETRY_MS = 400
 /** Unanswered questions after which a half-fetched snapshot is given up. */
 const MAX_SILENCES = 10
-/** Writes under way above which the next chunk waits for the disk. */
+/** Writes under way above which the next piece of log waits for the disk. */
 const MAX_WRITES = 4
 
 export interface Goal {
   readonly what: 'log' | 'snapshot'
-  readonly sources: readonly NodeId[]
+  /** Asked in turn; who is named later joins them. */
+  readonly sources: NodeId[]
   /** The log is brought to exactly this index; Infinity: as far as the source has committed. */
   readonly to: Index
   readonly committedOnly: boolean
@@ -37,12 +40,6 @@ export interface Goal {
   /** The log is where it should be. A snapshot ends in `reload` instead. */
   readonly done: () => void
   readonly failed: (reason: Refused['reason'] | 'invalid', detail: string) => void
-}
-
-interface Incoming {
-  readonly ownId: string
-  readonly first: SnapshotChunkMessage
-  next: number
 }
 
 export class Fetch {
@@ -62,7 +59,7 @@ export class Fetch {
   #silences = 0
   /** Whom the newest question went to. */
   #asked: NodeId | '' = ''
-  #incoming: Incoming | undefined
+  #incoming: IncomingSnapshot | undefined
 
   constructor(shared: Shared) {
     this.#s = shared
@@ -82,6 +79,12 @@ export class Fetch {
     this.#ask()
   }
 
+  /** Another server has it too: asked when those before do not answer. */
+  alsoFrom(source: NodeId): void {
+    const sources = this.#goal?.sources
+    if (sources !== undefined && !sources.includes(source)) sources.push(source)
+  }
+
   stop(): void {
     this.#dropIncoming()
     this.#goal = undefined
@@ -94,9 +97,9 @@ export class Fetch {
     const goal = this.#answered(from, m.token)
     // A large record may take longer than any pause between two questions, so a late answer is as welcome as a quick one.
     if (goal === undefined || goal.what !== 'log' || m.from !== s.log.nextIndex) return
-    let records: { header: RecordHeader; bytes: Uint8Array }[]
+    let records: readonly CheckedRecord[]
     try {
-      records = this.#checked(goal, m)
+      records = checkedRecords(m, goal, s.bytes.crc32)
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
       return this.#fail('invalid', error.message)
@@ -143,21 +146,30 @@ export class Fetch {
         return this.#fail('mismatch', `snapshot at ${m.index} is of another history`)
       }
       const word = Math.floor(s.random() * 2 ** 32).toString(36)
-      this.#incoming = { ownId: `${goal.name}.${m.index}.${word}`, first: m, next: 0 }
+      const { snapshotId, index, lineage, chunks, totalBytes } = m
+      const origin = { snapshotId, index, lineage, chunks, totalBytes }
+      this.#incoming = new IncomingSnapshot(`${goal.name}.${index}.${word}`, origin, ++this.#token)
+      this.#token = this.#incoming.tokensEnd
+      // Nobody else has the rest of it.
+      this.#source = goal.sources.indexOf(from.id)
     }
-    const { ownId, first } = this.#incoming
-    if (m.snapshotId !== first.snapshotId || m.chunk !== this.#incoming.next) return
-    s.write([{ kind: 'snapshotChunk', snapshotId: ownId, chunk: m.chunk, bytes: m.bytes.slice() }], -1)
+    const incoming = this.#incoming
+    if (m.snapshotId !== incoming.origin.snapshotId || !incoming.take(m.chunk)) return
+    const chunk = { kind: 'snapshotChunk', snapshotId: incoming.ownId, chunk: m.chunk, bytes: m.bytes.slice() } as const
+    s.write([chunk], -1, () => {
+      incoming.written()
+      if (this.#incoming === incoming) this.#goOnWith(goal, incoming)
+    })
     this.bytes += m.bytes.length
-    this.#incoming.next++
     this.#refusals = 0
-    if (this.#incoming.next === first.chunks) this.#install(ownId, first)
+    if (incoming.complete) this.#install(incoming)
     else this.#goOn(goal)
   }
 
   onRefused(from: Sender, m: Refused): void {
     const goal = this.#goal
-    if (goal === undefined || m.token !== this.#token || from.id !== this.#sourceId(goal)) return
+    if (goal === undefined || m.token < this.#firstToken || m.token > this.#token) return
+    if (from.id !== this.#sourceId(goal)) return
     this.#silences = 0
     if (m.reason === 'onItsWay') {
       this.#onItsWay = true
@@ -228,20 +240,37 @@ export class Fetch {
       const end = Math.min(goal.to, Number.MAX_SAFE_INTEGER)
       const { committedOnly } = goal
       s.send(to, { kind: 'fetchLog', group, token, from, fromEpoch: s.epochAt(from - 1), to: end, committedOnly })
+    } else if (this.#incoming === undefined) {
+      s.send(to, { kind: 'fetchSnapshot', group, token, snapshotId: '', chunk: 0 })
     } else {
-      const snapshotId = this.#incoming?.first.snapshotId ?? ''
-      s.send(to, { kind: 'fetchSnapshot', group, token, snapshotId, chunk: this.#incoming?.next ?? 0 })
+      for (const chunk of this.#incoming.missing()) this.#putChunk(to, this.#incoming, chunk)
     }
   }
 
-  /** Asks for the next chunk, unless the disk is behind. */
+  #putChunk(to: NodeId, incoming: IncomingSnapshot, chunk: number): void {
+    const { snapshotId } = incoming.origin
+    const token = incoming.tokenOf(chunk)
+    this.#s.send(to, { kind: 'fetchSnapshot', group: this.#s.meta.group, token, snapshotId, chunk })
+  }
+
+  /** Asks for what comes next, unless the disk is behind. */
   #goOn(goal: Goal): void {
-    if (this.#s.disk.outstanding <= MAX_WRITES) return this.#ask()
+    if (this.#incoming !== undefined) return this.#goOnWith(goal, this.#incoming)
+    const { disk } = this.#s
+    if (disk.outstanding <= MAX_WRITES) return this.#ask()
     this.#retryAt = Infinity
     this.#firstToken = ++this.#token
-    this.#s.disk.whenDurable(() => {
+    disk.whenDurable(() => {
       if (this.#goal === goal) this.#ask()
     })
+  }
+
+  #goOnWith(goal: Goal, incoming: IncomingSnapshot): void {
+    const to = this.#sourceId(goal)
+    this.#retryAt = this.#s.now + RETRY_MS
+    for (let chunk = incoming.next(); chunk !== undefined; chunk = incoming.next()) this.#putChunk(to, incoming, chunk)
+    // All that was asked for is here, and waits for the disk.
+    if (incoming.missing().length === 0) this.#retryAt = Infinity
   }
 
   /** This source cannot: the next one; when none can, the goal fails with what the last one said. */
@@ -261,32 +290,11 @@ export class Fetch {
     goal.failed(reason, detail)
   }
 
-  /** Splits a chunk into its records and checks all of them before any is applied. */
-  #checked(goal: Goal, m: LogChunkMessage): { header: RecordHeader; bytes: Uint8Array }[] {
-    const records: { header: RecordHeader; bytes: Uint8Array }[] = []
-    let next = m.from
-    for (let at = 0; at < m.records.length;) {
-      const end = at + 4 + readU32(m.records, at)
-      const bytes = m.records.slice(at, end)
-      const header = openRecord(bytes, this.#s.bytes.crc32)
-      if (header.firstIndex !== next) throw new DecodeError(`record at ${header.firstIndex} where ${next} follows`)
-      next += header.entries
-      if (next > goal.to) throw new DecodeError(`record up to ${next}, beyond ${goal.to}`)
-      // Shipped with its original epoch, which must be the one its index had at the source that was planned with.
-      if (goal.lineage !== undefined && epochAt(goal.lineage, header.firstIndex) !== header.epoch) {
-        throw new DecodeError(`record at ${header.firstIndex} is of epoch ${header.epoch}`)
-      }
-      records.push({ header, bytes })
-      at = end
-    }
-    return records
-  }
-
   /** The snapshot is whole: it replaces log and state in one atomic write; the promise is kept. */
-  #install(ownId: string, first: SnapshotChunkMessage): void {
+  #install({ ownId, origin }: IncomingSnapshot): void {
     const s = this.#s
-    const { index, chunks, totalBytes } = first
-    const lineage = lineageBelow(first.lineage, index)
+    const { index, chunks, totalBytes } = origin
+    const lineage = lineageBelow(origin.lineage, index)
     const header = { snapshotId: ownId, index, lineage, chunks, totalBytes, digest: s.rules.digest }
     this.#incoming = undefined
     this.stop()

@@ -50,7 +50,8 @@ export class Learning {
     // That epoch runs without this server: whatever it still was, or was about to be, is over.
     this.#membership.retire()
     this.#install.abort()
-    if (!this.#running && this.#state !== 'failed') this.#bringLog(m.source.id)
+    if (this.#running) this.#fetch.alsoFrom(m.source.id)
+    else if (this.#state !== 'failed') this.#bringLog(m.source.id)
     this.#answer(from, m, this.#state, this.#reason)
   }
 

@@ -284,6 +284,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#replication.tick()
     this.#fetch.tick()
     this.#upkeep.tick()
+    this.#snapshots.maybeCommit()
   }
 
   #onHealth(wallMs: Millis, sleptMs: Millis, freeDiskBytes: number): void {

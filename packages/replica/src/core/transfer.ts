@@ -1,5 +1,5 @@
 // The source's side of a transfer (PROTOCOL 5 D6, R6): reads log and snapshot from disk and ships them, one chunk for each question.
-import { CHUNK_BYTES } from '@coppice/protocol'
+import { CHUNK_BYTES, LOADED_BYTES_PER_MS } from '@coppice/protocol'
 import type { Index, Millis, NodeId, ReplicaToReplicaControl, Sender } from '@coppice/protocol'
 import type { ReplicaInput } from './io.js'
 import type { Shared } from './shared.js'
@@ -18,24 +18,25 @@ const SHIPPING_MS = 400
 /** Bytes a link ships in a millisecond, when nothing holds it up. */
 const SHIPPED_BYTES_PER_MS = 16 * 1024
 
-/** The newest question of a peer; a repetition has the same token. */
+/** A question of a peer; a repetition has the same token. */
 interface Asked {
-  readonly token: number
   /** Until then its answer is taken to be under way; Infinity: it is still being read. */
   until: Millis
   repeated: number
 }
 /** Questions under way at the disk; above that they are dropped and asked again. */
 const MAX_QUESTIONS = 64
+/** Questions of one peer that are known when they are repeated: more than it has under way. */
+const MAX_REMEMBERED = 16
 const MAX_DOUBLINGS = 4
-/** Who asked comes back for more within this time, rebuilding its state from a snapshot included. */
+/** Who asked comes back for more within this time, and that of rebuilding its state from the snapshot. */
 const PIN_MS = 10_000
 
 export class TransferSource {
   readonly #s: Shared
   readonly #questions = new Map<number, Question>()
-  /** By peer: it asks one thing at a time. */
-  readonly #asked = new Map<NodeId, Asked>()
+  /** By peer, its newest questions. */
+  readonly #asked = new Map<NodeId, Map<number, Asked>>()
   #token = 0
 
   constructor(shared: Shared) {
@@ -51,7 +52,7 @@ export class TransferSource {
     if (!m.committedOnly && !s.sealed && m.to > s.meta.start) return this.#refuse(from.id, m.token, 'notServing')
     // Learning needs an epoch that runs: only there is the commit index meaningful.
     if (m.committedOnly && !s.activated) return this.#refuse(from.id, m.token, 'notServing')
-    s.shippingUntil = s.now + PIN_MS
+    s.shippingUntil = Math.max(s.shippingUntil, s.now + PIN_MS)
     if (m.from < s.log.base) return this.#refuse(from.id, m.token, 'compacted')
     // The entry before must be the same on both sides, else what follows is another history.
     if (m.from > s.log.nextIndex || s.epochAt(m.from - 1) !== m.fromEpoch)
@@ -76,7 +77,7 @@ export class TransferSource {
   onFetchSnapshot(from: Sender, m: FetchSnapshot): void {
     if (this.#s.reloading) return this.#refuse(from.id, m.token, 'notServing')
     if (this.#underWay(from.id, m.token)) return this.#refuse(from.id, m.token, 'onItsWay')
-    this.#s.shippingUntil = this.#s.now + PIN_MS
+    this.#s.shippingUntil = Math.max(this.#s.shippingUntil, this.#s.now + PIN_MS)
     const token = this.#ask({ peer: from.id, token: m.token, limit: 0 })
     if (token !== 0) this.#s.effects.push({ kind: 'readSnapshot', token, snapshotId: m.snapshotId, chunk: m.chunk })
   }
@@ -97,6 +98,7 @@ export class TransferSource {
     const { header, chunk, bytes } = input
     if (header === undefined || bytes === undefined) return this.#refuse(q.peer, q.token, 'noSnapshot')
     const { snapshotId, index, lineage, chunks, totalBytes } = header
+    this.#s.shippingUntil = this.#s.now + PIN_MS + totalBytes / LOADED_BYTES_PER_MS
     const crc = this.#s.bytes.crc32(bytes, 0, bytes.length)
     const message = {
       kind: 'snapshotChunk',
@@ -114,13 +116,13 @@ export class TransferSource {
 
   /** A second copy would only delay the first. Whoever asks hears at once that it comes. */
   #underWay(peer: NodeId, token: number): boolean {
-    const asked = this.#asked.get(peer)
-    return asked?.token === token && this.#s.now < asked.until
+    const asked = this.#asked.get(peer)?.get(token)
+    return asked !== undefined && this.#s.now < asked.until
   }
 
   #shipped(q: Question, bytes: number): void {
-    const asked = this.#asked.get(q.peer)
-    if (asked?.token !== q.token) return
+    const asked = this.#asked.get(q.peer)?.get(q.token)
+    if (asked === undefined) return
     // Asked again after all, the link is slower than was thought.
     const factor = 2 ** Math.min(asked.repeated++, MAX_DOUBLINGS)
     asked.until = this.#s.now + (SHIPPING_MS + bytes / SHIPPED_BYTES_PER_MS) * factor
@@ -128,9 +130,13 @@ export class TransferSource {
 
   #ask(question: Question): number {
     if (this.#questions.size >= MAX_QUESTIONS) return 0
-    const before = this.#asked.get(question.peer)
-    const repeated = before?.token === question.token ? before.repeated : 0
-    this.#asked.set(question.peer, { token: question.token, until: Infinity, repeated })
+    const { peer, token } = question
+    const asked = this.#asked.get(peer) ?? new Map<number, Asked>()
+    this.#asked.set(peer, asked)
+    const repeated = asked.get(token)?.repeated ?? 0
+    asked.delete(token)
+    asked.set(token, { until: Infinity, repeated })
+    if (asked.size > MAX_REMEMBERED) asked.delete(asked.keys().next().value!)
     this.#questions.set(++this.#token, question)
     return this.#token
   }
@@ -142,7 +148,7 @@ export class TransferSource {
   }
 
   #refuse(to: NodeId, token: number, reason: Reason): void {
-    if (reason !== 'onItsWay') this.#asked.delete(to)
+    if (reason !== 'onItsWay') this.#asked.get(to)?.delete(token)
     this.#s.send(to, { kind: 'fetchRefused', group: this.#s.meta.group, token, reason })
   }
 }

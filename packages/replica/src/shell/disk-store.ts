@@ -121,7 +121,7 @@ export class DiskStore implements ReplicaStorage {
   }
 
   async readSnapshot(snapshotId: string, chunk: number): Promise<SnapshotPiece> {
-    await this.drained()
+    if (this.failure !== undefined) throw failed(this.failure)
     return this.reading(() => {
       const { snapshot } = this.durable.manifest
       if (snapshot === null || (snapshotId !== '' && snapshotId !== snapshot.header.snapshotId)) return NO_PIECE

@@ -41,7 +41,7 @@ export interface ReplicaStorage {
   write(token: number, writes: readonly DiskWrite[]): void
   /** Sees every write queued before it. */
   readLog(from: Index, to: Index, maxBytes: number): Promise<LogSlice>
-  /** '' asks for the committed snapshot. Sees every write queued before it. */
+  /** '' asks for the committed snapshot, as it is on the disk now: appends that are under way are not waited for. */
   readSnapshot(snapshotId: string, chunk: number): Promise<SnapshotPiece>
   /** Resolves when every write queued so far is durable; rejects when the store has failed, for then none may ever be. */
   drained(): Promise<void>

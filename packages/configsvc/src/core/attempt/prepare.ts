@@ -3,7 +3,7 @@
 //
 // A learner says itself that it has all there is, which under steady writes is a matter of chance: something more is committed always.
 // So learning is also watched in rounds, each up to what was committed when it began (Raft, section 4.2.1): a short round is near enough.
-import { FREE_DISK_WATERMARK_BYTES } from '@coppice/protocol'
+import { FREE_DISK_WATERMARK_BYTES, LOADED_BYTES_PER_MS } from '@coppice/protocol'
 import type { CatchUp, ConfigState, ConfigToReplica, Epoch, Index, Millis, NodeId } from '@coppice/protocol'
 import {
   LEARNER_SILENCE_FACTOR,
@@ -123,11 +123,11 @@ export function* prepare(
       if (interrupted !== undefined) failure ??= abandoned(interrupted, [], true)
       for (const [id, l] of learners) {
         const silentMs = env.now - env.detector.silentAt(id) + prev.params.failMs
-        if (silentMs >= LEARNER_SILENCE_FACTOR * prev.params.failMs)
+        if (silentMs >= LEARNER_SILENCE_FACTOR * prev.params.failMs + l.bytes / LOADED_BYTES_PER_MS)
           failure ??= abandoned(`server ${id} went silent while it learned`, [id])
-        if (!l.ready && env.now - l.progressAt >= LEARN_PATIENCE_MS) {
-          failure ??= abandoned(`server ${id} made no progress for ${LEARN_PATIENCE_MS} ms while it learned`, [id])
-        }
+        const stuckMs = env.now - l.progressAt
+        if (!l.ready && stuckMs >= LEARN_PATIENCE_MS + l.bytes / LOADED_BYTES_PER_MS)
+          failure ??= abandoned(`server ${id} made no progress for ${Math.round(stuckMs)} ms while it learned`, [id])
       }
       return failure !== undefined || [...learners.values()].every((l) => l.ready)
     },
