@@ -243,6 +243,40 @@ describe('votes', () => {
 })
 
 describe('groups', () => {
+  it('nextStep_waitsUntilAMajorityOfThePresentListHoldsTheValueOfEveryGroup', () => {
+    const net = running()
+    net.addReplica('x1', 'other')
+    net.runUntil(() => net.newestByGroup.get('other')?.servers.some((s) => s.id === 'x1') === true)
+    net.joinConfig('c4')
+    const old = ['c1', 'c2', 'c3'].find((id) => id !== net.leader!.id)!
+    // Once c4 is added, nobody's acceptance of the other group's value arrives.
+    net.filter = (_from, _to, m) =>
+      ids(net).length < 4 || m.kind !== 'accepted' || (m as { group?: string }).group !== 'other'
+    const change = { add: { id: 'c4', address: 'c4:1' }, remove: old }
+    net.ask(net.leader!.id, 5, { kind: 'changeConfigServers', requestId: 1, adminId: 'x', change })
+    net.runUntil(() => ids(net).length === 4)
+    net.runFor(3_000)
+    expect(ids(net)).toEqual(['c1', 'c2', 'c3', 'c4'])
+    net.filter = () => true
+    expect(net.change(change, 'x')).toMatchObject({ ok: true })
+    expect(ids(net)).not.toContain(old)
+  })
+
+  it('newServer_isNotAddedBeforeItHoldsTheValueOfEveryGroup', () => {
+    const net = running()
+    net.addReplica('x1', 'other')
+    net.runUntil(() => net.newestByGroup.get('other')?.servers.some((s) => s.id === 'x1') === true)
+    net.joinConfig('c4')
+    net.filter = (_from, to, m) =>
+      to !== 'c4' || m.kind !== 'propose' || (m as { value?: ConfigState }).value?.group !== 'other'
+    const result = net.change({ add: { id: 'c4', address: 'c4:1' }, remove: null })
+    expect(result).toMatchObject({
+      ok: false,
+      message: 'c4 did not take over all that is chosen; nothing was changed',
+    })
+    expect(ids(net)).toEqual(['c1', 'c2', 'c3'])
+  })
+
   it('copiesFollow_andAValueOutlivesEveryServerThatChoseIt', () => {
     const net = running()
     const spare = net.addReplica('x1', 'other')

@@ -11,6 +11,8 @@ import { problemsOf } from './problems.js'
 const ASK_MS = 1_000
 const DEFAULT_TIMEOUT_MS = 5_000
 const WATCH_MS = 1_000
+/** Of a server that is known by its address alone. */
+const UNKNOWN = '?'
 
 /** One line of the answer; a process that does not answer has only what others know of it. */
 type Line = Pick<ProcessStatus, 'id' | 'group' | 'address' | 'note'> & {
@@ -75,9 +77,11 @@ async function statusOf(settings: Settings): Promise<{ status: Status; failure: 
       failure = error
       return undefined
     })
-    const lines = await Promise.all(
+    const asked = await Promise.all(
       serversOf(settings, view?.state).map(({ id, address, kind }) => ask(admin, settings.group, id, address, kind)),
     )
+    // An address in --config that the register does not know is of a config server that was removed, or waits to be added, or it is nobody's.
+    const lines = asked.filter(({ id, role }) => view === undefined || id !== UNKNOWN || role !== 'unreachable')
     const status = {
       clusterId: view?.state.clusterId ?? null,
       group: settings.group,
@@ -112,7 +116,10 @@ function serversOf(settings: Settings, state: ConfigState | undefined): Known[] 
   const dev = isDev(settings) ? devCluster(settings) : undefined
   add('config', state?.configServers ?? [])
   add('config', dev?.configServers ?? [])
-  add('config', state === undefined ? configAddresses(settings).map((address) => ({ id: '?', address })) : [])
+  add(
+    'config',
+    configAddresses(settings).map((address) => ({ id: UNKNOWN, address })),
+  )
   add('replica', state?.servers ?? [])
   add('replica', dev?.replicas ?? [])
   return [...byAddress.values()].sort((x, y) => order(x) - order(y) || (x.id < y.id ? -1 : 1))
