@@ -146,7 +146,10 @@ describe('epochs', () => {
   it('own_snapshot_does_not_replace_the_one_that_is_being_fetched', () => {
     const { snapshots, shared, written, durable } = ownSnapshots()
     shared.options.snapshotEveryBytes = 2
-    for (let i = 0; i < 4; i++) snapshots.capture()
+    for (let i = 0; i < 4; i++) {
+      shared.now = i
+      snapshots.capture()
+    }
     shared.shippingUntil = 10_000
     for (const run of durable) run()
     snapshots.maybeCommit()

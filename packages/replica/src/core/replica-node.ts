@@ -305,7 +305,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   #begin(): void {
     const s = this.#s
     this.#begun = true
-    for (const server of [...s.options.configServers, ...(s.meta.configServers ?? [])]) this.#membership.address(server)
+    // Where this process was told to look goes before what the store remembers: an address may have changed, or be another cluster's.
+    for (const server of [...(s.meta.configServers ?? []), ...s.options.configServers]) this.#membership.address(server)
     const { epoch, sealedFor } = s.meta
     s.event('recovered', {
       epoch,
