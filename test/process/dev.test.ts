@@ -119,6 +119,18 @@ test('statusWhileAConfigServerIsDown_namesIt_exitCode0', async () => {
   await until('an answer of everybody', async () => (await status()).unreachable.length === 0)
 })
 
+test('statusWhileTheConfigServiceIsStopped_saysHowManyAreNeeded', async () => {
+  const down = dev.clusterJson.configServers.slice(0, 2)
+  for (const { id } of down) expect((await dev.coppice(['chaos', 'kill', id, '--no-restart'])).code).toBe(0)
+  await allGone(down.map(({ pid }) => pid))
+  const { code, out } = await dev.coppice(['status'])
+  expect(code).toBe(0)
+  expect(out).toContain('the config service is stopped: 1 of 3 config servers answers')
+  expect(out).toContain('Start at least 1 of them again: coppice chaos resume ID.')
+  for (const { id } of down) expect((await dev.coppice(['chaos', 'resume', id])).code).toBe(0)
+  await until('an answer of everybody', async () => (await status()).unreachable.length === 0)
+})
+
 test('chaos_unknownName_exitCode3', async () => {
   expect(await dev.coppice(['chaos', 'kill', 'r9'])).toMatchObject({ code: 3 })
 })

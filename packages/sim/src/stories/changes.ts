@@ -20,7 +20,28 @@ const leaderDies = STAGES.map((stage) =>
   }),
 )
 
+/** A server learns; in the middle of that a machine dies, and comes back a while later. */
+const learningDies = (name: string, which: 'source' | 'learner'): Story =>
+  story(
+    name,
+    (c) => {
+      let died = false
+      c.onEvent = (node, event, fields) => {
+        if (died || event !== 'transferBegun' || fields['how'] !== 'learn' || c.kernel.now < START_MS) return
+        died = true
+        const id = which === 'source' ? fields['source'] : node
+        const host = c.replicas.find((r) => r.id === id)
+        c.kernel.after(c.random.between(1, 20), () => host?.crash())
+        c.kernel.after(c.random.between(500, 3_000), () => host?.start())
+      }
+      c.kernel.at(START_MS, () => moveAway(c))
+    },
+    { spares: 2 },
+  )
+
 export const CHANGE_STORIES: readonly Story[] = [
+  learningDies('source-of-a-learner-dies', 'source'),
+  learningDies('learner-dies', 'learner'),
   at('operator-moves-the-group', (c) => moveAway(c), { spares: 2 }),
   ...leaderDies,
   // Members are sealed, then every config server dies: whoever leads next must carry on by itself.
