@@ -271,7 +271,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   #begin(): void {
     const s = this.#s
     this.#begun = true
-    for (const server of [...s.options.configServers, ...(s.meta.configServers ?? [])]) this.#membership.address(server)
+    // For one name the address of the command line counts: whoever wrote it may have moved the server.
+    for (const server of [...(s.meta.configServers ?? []), ...s.options.configServers]) this.#membership.address(server)
     const { epoch, sealedFor } = s.meta
     s.event('recovered', {
       epoch,
