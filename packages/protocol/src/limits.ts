@@ -4,7 +4,7 @@ const KiB = 1024
 const MiB = 1024 * KiB
 
 /** Version of the wire protocol; a hello with another one is refused. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 /** Largest key of the key-value store, in bytes. */
 export const MAX_KEY_BYTES = KiB

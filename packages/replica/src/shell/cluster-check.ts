@@ -5,15 +5,18 @@ import type { LogFields } from '@coppice/runtime/server'
 
 export class ClusterCheck {
   private readonly configServers: ReadonlySet<NodeId>
+  private readonly stored: ReadonlySet<NodeId>
   private readonly refusedBy = new Set<NodeId>()
   private belongs = false
 
-  constructor(configServers: readonly { readonly id: NodeId }[]) {
+  /** `configServers`: of the command line; `stored`: those that the store knows, which may have taken their place. */
+  constructor(configServers: readonly { readonly id: NodeId }[], stored: readonly { readonly id: NodeId }[]) {
     this.configServers = new Set(configServers.map((c) => c.id))
+    this.stored = new Set(stored.map((c) => c.id))
   }
 
   onMessageFrom(id: NodeId): void {
-    if (!this.belongs && this.configServers.has(id)) this.belongs = true
+    if (!this.belongs && (this.configServers.has(id) || this.stored.has(id))) this.belongs = true
   }
 
   /** Fields of a `linkRefused` event. Answers the reason to stop, or undefined. */

@@ -49,7 +49,7 @@ export class ReplicaHost {
     this.store = store
     this.stopped = new Promise((resolve) => (this.settle = resolve))
     this.disk = new FreeDisk(options.dataDir)
-    this.cluster = new ClusterCheck([...options.configServers, ...(store.meta.configServers ?? [])])
+    this.cluster = new ClusterCheck(options.configServers, store.meta.configServers ?? [])
     this.wire = new ServerWire({
       role: 'replica',
       id: options.id,
