@@ -1,6 +1,7 @@
 // The receiving side of a WebSocket, once ws has shaken hands: whole binary frames are handed on as they lie in the bytes of one read,
-// without a stream, an event or an object for each. Whatever is not such a frame, and whatever is wrong (control and text frames,
-// fragments, masks that mask, sizes above the limit), goes on to ws as it came: ws knows the rules, closes and says why.
+// without a stream, an event or an object for each. At the first frame that is anything else, or wrong (control and text frames,
+// fragments, masks that mask, sizes above the limit), this ends, and that frame and all that follows it go to ws as they come: ws knows
+// the rules, which go beyond one frame (nothing is heard after a close, nor between fragments), closes and says why.
 import { MAX_FRAME_BYTES } from '@coppice/protocol'
 import { joined, uninitialized } from './node-bytes.js'
 
@@ -19,8 +20,8 @@ export class FrameReader {
   private have = 0
   /** The beginning of a head that was cut by the end of a read. */
   private head: Uint8Array | undefined
-  /** Bytes of the frame at hand that still go to ws. */
-  private passing = 0
+  /** Everything goes to ws. */
+  private givenUp = false
   private ended = false
 
   /**
@@ -41,6 +42,7 @@ export class FrameReader {
 
   /** Takes the bytes of one read; they may be overwritten afterwards. */
   push(read: Uint8Array): void {
+    if (this.givenUp) return this.pass(read, 0)
     let bytes = read
     let at = 0
     if (this.head !== undefined) {
@@ -50,9 +52,9 @@ export class FrameReader {
     const end = bytes.length
     while (at < end && !this.ended) {
       if (this.whole !== undefined) at = this.fill(this.whole, bytes, at)
-      else if (this.passing > 0) at = this.pass(bytes, at, this.passing)
       else {
         const next = this.frameAt(bytes, at)
+        if (this.givenUp) return this.pass(bytes, at)
         if (next === at) {
           this.head = bytes.slice(at)
           return
@@ -62,12 +64,13 @@ export class FrameReader {
     }
   }
 
-  /** Reads the frame that begins at `at`; answers where to go on, `at` itself when its head is not all here. */
+  /** Reads the frame that begins at `at`; answers where to go on, `at` itself when its head is not all here, or it is for ws. */
   private frameAt(bytes: Uint8Array, at: number): number {
     const left = bytes.length - at
     if (left < 2) return at
     const second = bytes[at + 1]!
     const short = second & ~MASKED
+    if (bytes[at] !== BINARY_WHOLE || (second !== short) !== this.masked) return this.giveUp(at)
     let headBytes = 2
     let length = short
     if (short === LENGTH_16) {
@@ -80,17 +83,14 @@ export class FrameReader {
       length = 0
       for (let i = at + 2; i < at + 10; i++) length = length * 256 + bytes[i]!
     }
-    const isMasked = second !== short
-    if (isMasked) {
+    if (length > MAX_FRAME_BYTES) return this.giveUp(at)
+    if (this.masked) {
       if (left < headBytes + MASK_BYTES) return at
       const mask = at + headBytes
       headBytes += MASK_BYTES
       // A mask of zeros changes nothing.
       const isZero = bytes[mask] === 0 && bytes[mask + 1] === 0 && bytes[mask + 2] === 0 && bytes[mask + 3] === 0
-      if (!isZero) return this.pass(bytes, at, headBytes + length)
-    }
-    if (bytes[at] !== BINARY_WHOLE || isMasked !== this.masked || length > MAX_FRAME_BYTES) {
-      return this.pass(bytes, at, headBytes + length)
+      if (!isZero) return this.giveUp(at)
     }
     const start = at + headBytes
     if (length <= bytes.length - start) {
@@ -100,6 +100,11 @@ export class FrameReader {
     this.whole = uninitialized(length)
     this.have = 0
     return start
+  }
+
+  private giveUp(at: number): number {
+    this.givenUp = true
+    return at
   }
 
   private fill(whole: Uint8Array, bytes: Uint8Array, at: number): number {
@@ -113,10 +118,7 @@ export class FrameReader {
     return at + n
   }
 
-  private pass(bytes: Uint8Array, at: number, frameBytes: number): number {
-    const n = Math.min(frameBytes, bytes.length - at)
-    this.passing = frameBytes - n
-    this.toWs(bytes.slice(at, at + n))
-    return at + n
+  private pass(bytes: Uint8Array, at: number): void {
+    if (!this.ended) this.toWs(bytes.slice(at))
   }
 }

@@ -5,6 +5,7 @@ import {
   DecodeError,
   decodeMessage,
   encodeMessage,
+  FRAGMENT_BYTES,
   isUsedAtOnce,
   MAX_SEND_QUEUE_BYTES,
   type ClusterId,
@@ -177,7 +178,9 @@ export class Link {
   }
 
   private readonly onBinaryFrame = (frame: Uint8Array): void => {
-    this.onFrame(isUsedAtOnce(frame) ? frame : frame.slice(), true)
+    // Whoever gets a large one may keep it instead of a copy: it must not lie in the buffer that the next read overwrites.
+    const isLent = frame.length <= FRAGMENT_BYTES && isUsedAtOnce(frame)
+    this.onFrame(isLent ? frame : frame.slice(), true)
   }
 
   private onFrame(frame: Uint8Array, isBinary: boolean): void {

@@ -2,6 +2,7 @@
 // ordinary way allocates 64 KiB for every read, which costs the allocation, and collections of what is outside the heap.
 import type { Socket } from 'node:net'
 import { FrameReader } from './frame-reader.js'
+import { plain } from './node-bytes.js'
 
 const READ_BYTES = 256 * 1024
 let shared: Buffer | undefined
@@ -11,11 +12,17 @@ let shared: Buffer | undefined
  * whether the other end must mask.
  */
 export function takeReads(socket: Socket, masked: boolean, onFrame: (frame: Uint8Array) => void): FrameReader {
-  const ofWs = socket.listeners('data').at(-1) as (this: Socket, chunk: Buffer) => void
-  socket.off('data', ofWs)
-  const reader = new FrameReader(masked, onFrame, (bytes) => ofWs.call(socket, Buffer.from(bytes.buffer)))
+  const ofWs = socket.listeners('data').at(-1) as (chunk: Buffer) => void
   // What came with the handshake, and everything where the buffer cannot be shared.
-  socket.on('data', (chunk: Buffer) => reader.push(chunk))
+  const onData = (chunk: Buffer): void => reader.push(plain(chunk))
+  let isGivenUp = false
+  const reader = new FrameReader(masked, onFrame, (bytes) => {
+    // From here on ws listens again, for as long as it wants to: not after a close frame, nor after an error.
+    if (!isGivenUp) socket.off('data', onData).on('data', ofWs)
+    isGivenUp = true
+    socket.emit('data', Buffer.from(bytes.buffer))
+  })
+  socket.off('data', ofWs).on('data', onData)
   shareBuffer(socket, (bytes) => reader.push(bytes))
   return reader
 }
