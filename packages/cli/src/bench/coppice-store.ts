@@ -6,7 +6,7 @@ import type { Store } from './store.js'
 export interface CoppiceOptions {
   /** Config servers. */
   readonly addresses: readonly string[]
-  readonly connect: Pick<Vkv.DbOptions, 'group' | 'token' | 'timeout' | 'maxInFlight'>
+  readonly connect: Pick<Vkv.DbOptions, 'group' | 'token' | 'timeout' | 'maxInFlight' | 'zone'>
   /** The SDK to measure, when it is not this checkout's: URL of its module. */
   readonly sdk?: string | undefined
 }
