@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly sdkRoot?: string | undefined
   readonly name?: string | undefined
   readonly maxInFlight?: number | undefined
+  /** Zones of the replicas, one after the other. */
+  readonly zones?: readonly string[] | undefined
 }
 
 export interface CoppiceSide extends Side {
@@ -42,6 +44,7 @@ export async function startCoppice(atEnd: AtEnd, options: ClusterOptions): Promi
     sdkRoot,
     name = 'Coppice',
     maxInFlight,
+    zones = [],
   } = options
   const flags = [
     '--data',
@@ -54,6 +57,7 @@ export async function startCoppice(atEnd: AtEnd, options: ClusterOptions): Promi
     spares,
     '--port',
     0,
+    ...(zones.length === 0 ? [] : ['--zones', zones.join(',')]),
   ]
   const command = [ATTACHED, join(root, 'packages/cli/bin/coppice.js'), 'dev', '-o', 'json', ...flags.map(String)]
   // A session of its own: Ctrl-C reaches this process alone, which stops everything in order.

@@ -3,6 +3,7 @@ import type { BenchResult } from '@coppice/cli/bench'
 import { brief } from '../charts/axis.js'
 import { whole } from '../base/markdown.js'
 import { fill } from '../base/side.js'
+import { UsageError } from '../base/tool.js'
 import type { Context, Sample } from './context.js'
 
 export interface Axis {
@@ -15,7 +16,7 @@ export interface Axis {
   run(context: Context, points: readonly number[]): Promise<Sample[]>
 }
 
-export const AXIS_NAMES = ['callers', 'values', 'keys', 'replicas', 'clients', 'clerks'] as const
+export const AXIS_NAMES = ['callers', 'values', 'keys', 'replicas', 'clients', 'clerks', 'serving'] as const
 export type AxisName = (typeof AXIS_NAMES)[number]
 
 const REPLICAS = 3
@@ -25,6 +26,9 @@ const MAX_IN_FLIGHT = 4_096
 const BYTES_UNDER_WAY = 16 * 1024 * 1024
 const BYTES_STORED = 64 * 1024 * 1024
 const MIN_CALLERS = 4
+/** Of each replica, where it is measured how many serve the reads; and the clerks then, the same number in every zone. */
+const ZONES = ['z1', 'z2', 'z3']
+const SERVED_CLERKS = 6
 /** A replica that uses less than this share of the busiest one's CPU serves no reads. */
 const SERVING_SHARE = 0.3
 
@@ -122,7 +126,27 @@ const clerks: Axis = {
   },
 }
 
-export const AXES: Readonly<Record<AxisName, Axis>> = { callers, values, keys, replicas, clients, clerks }
+const serving: Axis = {
+  title: 'Throughput by replicas that serve the reads, the same clerks in as many zones',
+  x: 'replicas that serve reads',
+  points: [1, 2, 3],
+  async run(context, points) {
+    const beyond = points.find((n) => n > REPLICAS)
+    if (beyond !== undefined) throw new UsageError(`--points: ${beyond} replicas cannot serve, there are ${REPLICAS}`)
+    const side = await context.start(REPLICAS, undefined, ZONES)
+    await fill(side, context.settings)
+    const samples = await each(points, (n) => {
+      // A clerk of a zone with a member reads there only.
+      const options = { ...side.options, zones: ZONES.slice(0, n) }
+      const zoned = { ...side, store: { ...side.store, options } }
+      return context.take(String(n), zoned, { clerks: SERVED_CLERKS }, servingReplicas)
+    })
+    await side.stop()
+    return samples
+  },
+}
+
+export const AXES: Readonly<Record<AxisName, Axis>> = { callers, values, keys, replicas, clients, clerks, serving }
 
 // Which replica a clerk reads at is its own affair; who worked shows it.
 function servingReplicas(results: readonly BenchResult[]): string | undefined {

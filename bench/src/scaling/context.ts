@@ -47,10 +47,10 @@ export class Context {
     this.settings = settings
   }
 
-  /** A fresh cluster. `maxInFlight` of its clients, where more callers than usual shall be under way. */
-  start(replicas: number, maxInFlight?: number): Promise<CoppiceSide> {
+  /** A fresh cluster. `maxInFlight` of its clients, where more callers than usual shall be under way; `zones` of its replicas. */
+  start(replicas: number, maxInFlight?: number, zones?: readonly string[]): Promise<CoppiceSide> {
     const dataDir = join(this.#dir, `cluster-${++this.#started}`)
-    return startCoppice(this.#atEnd, { dataDir, replicas, maxInFlight })
+    return startCoppice(this.#atEnd, { dataDir, replicas, maxInFlight, zones })
   }
 
   /** All workloads at one point. */

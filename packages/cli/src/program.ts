@@ -30,12 +30,16 @@ export function buildProgram(): Command {
     .option('--config <addresses>', 'config servers, HOST:PORT,… (default: those of the dev cluster in --data)')
     .option('--data <dir>', 'data directory of the dev cluster or of the server (default: ./coppice-data)')
     .option('--group <name>', 'replicated state machine (default: main)')
+    .option(
+      '--zone <name>',
+      'where this process stands: a client reads at a replica there, a replica is registered there',
+    )
     .option('--token <text>', 'presented to every server')
     .addHelpText(
       'after',
       `
-Settings come from flags, then COPPICE_OUTPUT, COPPICE_TIMEOUT, COPPICE_CONFIG, COPPICE_DATA, COPPICE_GROUP and COPPICE_TOKEN, then
-./coppice.json, then defaults. Data goes to stdout, everything else to stderr.
+Settings come from flags, then COPPICE_OUTPUT, COPPICE_TIMEOUT, COPPICE_CONFIG, COPPICE_DATA, COPPICE_GROUP, COPPICE_ZONE and
+COPPICE_TOKEN, then ./coppice.json, then defaults. Data goes to stdout, everything else to stderr.
 
 Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 condition not met, 5 no quorum, 6 outcome unknown, 7 auth,
 8 import or export left files out, 130 interrupted.

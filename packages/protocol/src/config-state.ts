@@ -1,5 +1,6 @@
 // The value of a group's Paxos register (PROTOCOL 1): the whole of what the config service knows about the group.
 import { z } from 'zod'
+import { MAX_ZONE_CHARS } from './limits.js'
 import { paramsSchema } from './params.js'
 
 export const nodeIdSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
@@ -10,7 +11,8 @@ export const serverSchema = z.strictObject({
   storeId: z.string().min(1).max(64),
   /** host:port of its WebSocket server. */
   address: z.string().min(1).max(255),
-  zone: z.string().max(64).optional(),
+  /** Where it stands: a data centre, a rack. */
+  zone: z.string().max(MAX_ZONE_CHARS).optional(),
 })
 /** A replica server that registered: member, spare or learner. */
 export type ServerEntry = z.infer<typeof serverSchema>

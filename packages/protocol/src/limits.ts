@@ -6,6 +6,9 @@ const MiB = 1024 * KiB
 /** Version of the wire protocol; a hello with another one is refused. */
 export const PROTOCOL_VERSION = 2
 
+/** Characters of the name of a zone. */
+export const MAX_ZONE_CHARS = 64
+
 /** Largest key of the key-value store, in bytes. */
 export const MAX_KEY_BYTES = KiB
 /** Largest value of the key-value store, in bytes. */

@@ -29,6 +29,17 @@ test('newLayout_freePorts_allDifferent', async () => {
   expect(new Set(addresses).size).toBe(7)
 })
 
+test('newLayout_zones_areGivenInTurn_andKeptByASecondStart', async () => {
+  const zones = ['east', 'west']
+  const layout = await newLayout({ ...OPTIONS, port: 0, zones })
+  const turn = layout.replicas.map((_, i) => zones[i % 2])
+  expect(layout.replicas.map(({ zone }) => zone)).toEqual(turn)
+  expect(layout.configServers.every(({ zone }) => zone === undefined)).toBe(true)
+  expect(layoutConflict(layout, { zones })).toBeUndefined()
+  expect(layoutConflict(layout, {})).toBeUndefined()
+  expect(layoutConflict(layout, { zones: ['east'] })).toBe('its replica r2 has zone west')
+})
+
 test('newLayout_twoConfigServers_refused', async () => {
   await expect(newLayout({ ...OPTIONS, configServers: 2 })).rejects.toThrow('1, 3 or 5')
 })

@@ -33,15 +33,22 @@ describe('settingsOf', () => {
       data: './coppice-data',
       dataGiven: false,
       group: 'main',
+      zone: undefined,
       token: undefined,
     })
   })
 
   test('settingsOf_flagsBeforeEnvironmentBeforeFile', () => {
     const dir = dirWith('{"output":"json","timeout":"1s","group":"from-file","config":["a:1"]}')
-    const env = { COPPICE_TIMEOUT: '2s', COPPICE_GROUP: 'from-env' }
+    const env = { COPPICE_TIMEOUT: '2s', COPPICE_GROUP: 'from-env', COPPICE_ZONE: 'east' }
     const settings = settingsOf({ timeout: '3s' }, env, dir)
-    expect(settings).toMatchObject({ output: 'json', timeoutMs: 3_000, group: 'from-env', config: ['a:1'] })
+    expect(settings).toMatchObject({
+      output: 'json',
+      timeoutMs: 3_000,
+      group: 'from-env',
+      zone: 'east',
+      config: ['a:1'],
+    })
   })
 
   test('settingsOf_misspeltField_namesItAndTheFile', () => {

@@ -136,6 +136,8 @@ export interface ClerkOptions {
   readonly maxInFlight?: number | undefined
   /** Bytes of them; a larger operation goes alone. Default 16 MiB. */
   readonly maxInFlightBytes?: number | undefined
+  /** Where this clerk stands: it reads at a replica of this zone while it can. Default: nowhere in particular. */
+  readonly zone?: string | undefined
   /** Silence of a server that owes answers after which the clerk looks elsewhere, ms. Default 1,000. */
   readonly silenceMs?: number | undefined
 }

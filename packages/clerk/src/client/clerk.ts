@@ -60,7 +60,7 @@ export class Clerk implements ClerkLike {
     const { clock, random } = ports
     this.clock = clock
     this.random = random
-    const { group, timeoutMs, maxInFlight, maxInFlightBytes, silenceMs } = settingsOf(options)
+    const { group, timeoutMs, maxInFlight, maxInFlightBytes, silenceMs, zone } = settingsOf(options)
     this.timeoutMs = timeoutMs
     this.#silenceMs = silenceMs
     const schedule = this.#schedule
@@ -82,7 +82,7 @@ export class Clerk implements ClerkLike {
     )
     const calls = this.#calls
     const routing = this.#routing
-    this.#reads = new Reads({ clock, random, routing, calls, schedule, maxInFlight, silenceMs })
+    this.#reads = new Reads({ clock, random, routing, calls, schedule, maxInFlight, silenceMs, zone })
     const sessionPorts = { clock, random, routing, calls, fates: this.#fates, schedule }
     this.#small = new Session(sessionPorts, { bulk: false, maxInFlight, maxInFlightBytes })
     const bulk = new Session(sessionPorts, { bulk: true, maxInFlight, maxInFlightBytes })

@@ -1,5 +1,5 @@
-// Reads (PROTOCOL 4): batched like requests, but without ids that last; answered by this clerk's read replica, chosen at random and
-// kept, or by the primary. A read may be asked again anywhere at any time.
+// Reads (PROTOCOL 4): batched like requests, but without ids that last; answered by this clerk's read replica, chosen at random (in the
+// clerk's zone if a member there can be asked) and kept, or by the primary. A read may be asked again anywhere at any time.
 import { DecodeError, FRAGMENT_BYTES, MAX_RUN_REQUESTS, readU32 } from '@coppice/protocol'
 import type {
   Clock,
@@ -35,6 +35,8 @@ export interface ReadsPorts {
   readonly schedule: () => void
   readonly maxInFlight: number
   readonly silenceMs: number
+  /** Replicas of it come first; '': all are alike. */
+  readonly zone: string
 }
 
 interface Lane {
@@ -265,13 +267,18 @@ export class Reads implements CallOwner {
     return primary === undefined || this.#avoided.has(primary.id) ? undefined : primary
   }
 
-  // The preferred replica; another open one while that one connects. A lost or avoided one loses its preference.
+  // The preferred replica; another open one while that one connects. A lost or avoided one loses its preference, and so does one elsewhere
+  // when one of the clerk's zone can be asked (again).
   #replica(): Member | undefined {
-    const { routing } = this.#ports
-    const candidates: Member[] = []
+    const { routing, zone } = this.#ports
+    let candidates: Member[] = []
     for (const id of routing.configuration?.members ?? []) {
       const member = routing.members.get(id)
       if (member?.link !== undefined && !this.#avoided.has(id)) candidates.push(member)
+    }
+    if (zone !== '') {
+      const near = candidates.filter(({ id, link }) => link?.open === true && routing.zoneOf(id) === zone)
+      if (near.length > 0) candidates = near
     }
     let preferred = candidates.find((member) => member.id === this.#preferred)
     if (preferred === undefined) {

@@ -105,6 +105,11 @@ export class Routing {
     return member?.link?.open === true ? member : undefined
   }
 
+  /** Where a server of the configuration stands, if it said so. */
+  zoneOf(id: NodeId): string | undefined {
+    return this.configuration?.servers.find((s) => s.id === id)?.zone
+  }
+
   /** The member believed to be primary, whether it can be reached or not. */
   isPrimary(member: Member): boolean {
     return member.id === this.#primaryId()

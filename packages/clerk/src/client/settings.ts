@@ -14,6 +14,8 @@ export interface Settings {
   readonly maxInFlight: number
   readonly maxInFlightBytes: number
   readonly silenceMs: number
+  /** '': nowhere in particular. */
+  readonly zone: string
 }
 
 export function settingsOf(options: ClerkOptions): Settings {
@@ -24,5 +26,6 @@ export function settingsOf(options: ClerkOptions): Settings {
     maxInFlight: Math.min(options.maxInFlight ?? DEFAULT_IN_FLIGHT, CLERK_WINDOW),
     maxInFlightBytes: options.maxInFlightBytes ?? DEFAULT_IN_FLIGHT_BYTES,
     silenceMs: options.silenceMs ?? DEFAULT_SILENCE_MS,
+    zone: options.zone ?? '',
   }
 }

@@ -31,6 +31,7 @@ export async function connectClerk(url: ClusterUrl, options: ConnectOptions = {}
       maxInFlight: options.maxInFlight,
       maxInFlightBytes: options.maxInFlightBytes,
       silenceMs: optionalMs(options.silence),
+      zone: options.zone,
     },
     { clock: systemClock, random: systemRandom, ...dialers, hold: newHold() },
   )

@@ -1,5 +1,5 @@
 // Options as users give them, checked once at the edge; a mistake names the field.
-import { CLERK_WINDOW, CoppiceError, isName } from '@coppice/protocol'
+import { CLERK_WINDOW, CoppiceError, isName, MAX_ZONE_CHARS } from '@coppice/protocol'
 import { z } from 'zod'
 import { type Duration, durationMs } from '../client/duration.js'
 
@@ -13,6 +13,7 @@ const optionsSchema = z.strictObject({
   maxInFlight: z.number().int().min(1).max(CLERK_WINDOW).optional(),
   maxInFlightBytes: z.number().int().min(1).optional(),
   silence: duration.optional(),
+  zone: z.string().min(1).max(MAX_ZONE_CHARS).optional(),
   token: z.string().max(255).optional(),
 })
 
@@ -27,6 +28,8 @@ export interface ConnectOptions {
   readonly maxInFlightBytes?: number | undefined
   /** How long a server that owes answers may be silent before others are asked. Default '1s'. */
   readonly silence?: Duration | undefined
+  /** Where this client stands, as servers are told by `--zone`: it reads at a replica there while one can answer. */
+  readonly zone?: string | undefined
   /** Presented to every server. */
   readonly token?: string | undefined
 }

@@ -40,6 +40,7 @@ export async function withDb<T>(
   const db = await connect(addresses, {
     group: settings.group,
     timeout: settings.timeoutMs ?? defaultTimeoutMs,
+    ...(settings.zone === undefined ? {} : { zone: settings.zone }),
     ...(settings.token === undefined ? {} : { token: settings.token }),
   })
   try {

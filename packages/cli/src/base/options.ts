@@ -1,5 +1,5 @@
 // Parsers of option values; a mistake names the option.
-import { isName } from '@coppice/protocol'
+import { isName, MAX_ZONE_CHARS } from '@coppice/protocol'
 import { InvalidArgumentError } from 'commander'
 import { parseDuration } from './settings.js'
 
@@ -36,6 +36,15 @@ export function namedAddress(text: string): { id: string; address: string } {
   const address = text.slice(at + 1).trim()
   if (at < 1 || !isAddress(address)) throw new InvalidArgumentError(`"${text}" is not ID=HOST:PORT.`)
   return { id: idOption(text.slice(0, at).trim()), address }
+}
+
+/** Names of zones. */
+export function zonesOption(text: string): string[] {
+  return text.split(',').map((part) => {
+    const zone = part.trim()
+    if (zone !== '' && zone.length <= MAX_ZONE_CHARS) return zone
+    throw new InvalidArgumentError(`"${part}" is not a name of 1 to ${MAX_ZONE_CHARS} characters.`)
+  })
 }
 
 /** host:port,… with or without ids. */

@@ -1,6 +1,6 @@
 // Settings: flags, then COPPICE_*, then ./coppice.json, then defaults. Whatever is wrong is named with the place it came from.
 import { existsSync, readFileSync } from 'node:fs'
-import { isName } from '@coppice/protocol'
+import { isName, MAX_ZONE_CHARS } from '@coppice/protocol'
 import { z } from 'zod'
 import { CliError, EXIT } from './exit.js'
 import type { OutputFormat } from './output.js'
@@ -36,6 +36,7 @@ const settingsSchema = z.strictObject({
   config: addressesSchema.optional(),
   data: z.string().min(1).optional(),
   group: z.string().refine(isName, 'must be 1–64 of a–z 0–9 . _ -').optional(),
+  zone: z.string().min(1, 'is empty').max(MAX_ZONE_CHARS, `must have at most ${MAX_ZONE_CHARS} characters`).optional(),
   token: z.string().max(255).optional(),
 })
 const FIELDS = Object.keys(settingsSchema.shape) as (keyof z.infer<typeof settingsSchema>)[]
@@ -50,6 +51,8 @@ export interface Settings {
   /** Whether `data` was given, rather than the default. */
   readonly dataGiven: boolean
   readonly group: string
+  /** Where this process stands: a client reads there, a replica is registered there. */
+  readonly zone: string | undefined
   readonly token: string | undefined
 }
 
@@ -75,6 +78,7 @@ export function settingsOf(flags: Readonly<Record<string, unknown>>, env = proce
     data: merged.data ?? DEFAULT_DATA_DIR,
     dataGiven: merged.data !== undefined,
     group: merged.group ?? 'main',
+    zone: merged.zone,
     token: merged.token,
   }
 }

@@ -30,7 +30,8 @@ async function prepare(given: ClientSpec): Promise<void> {
   const { store, clerks, keys, valueBytes, client, clients } = spec
   const dataset = new Dataset(spec)
   const { openStore } = (await import(store.module)) as { openStore: OpenStore<unknown> }
-  stores = await Promise.all(Array.from({ length: clerks }, () => openStore(store.options, dataset)))
+  const open = (_: unknown, i: number): Promise<Store> => openStore(store.options, dataset, client * clerks + i)
+  stores = await Promise.all(Array.from({ length: clerks }, open))
   const begun = performance.now()
   const loaded = spec.load ? await load(stores, { keys, valueBytes, client, clients }) : 0
   tell({ kind: 'ready', loaded, loadMs: performance.now() - begun })

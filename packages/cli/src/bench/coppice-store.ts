@@ -6,17 +6,21 @@ import type { Store } from './store.js'
 export interface CoppiceOptions {
   /** Config servers. */
   readonly addresses: readonly string[]
-  readonly connect: Pick<Vkv.DbOptions, 'group' | 'token' | 'timeout' | 'maxInFlight'>
+  readonly connect: Pick<Vkv.DbOptions, 'group' | 'token' | 'timeout' | 'maxInFlight' | 'zone'>
+  /** Zones of the clerks, one after the other, from the beginning again when they are used up; none: all are as `connect` says. */
+  readonly zones?: readonly string[] | undefined
   /** The SDK to measure, when it is not this checkout's: URL of its module. */
   readonly sdk?: string | undefined
 }
 
 export async function openStore(
-  { addresses, connect: options, sdk = '@coppice/vkv' }: CoppiceOptions,
+  { addresses, connect: options, zones = [], sdk = '@coppice/vkv' }: CoppiceOptions,
   dataset: Dataset,
+  clerk: number,
 ): Promise<Store> {
   const { connect } = (await import(sdk)) as typeof Vkv
-  return new CoppiceStore(await connect(addresses, options), dataset)
+  const zoned = zones.length === 0 ? options : { ...options, zone: zones[clerk % zones.length] }
+  return new CoppiceStore(await connect(addresses, zoned), dataset)
 }
 
 class CoppiceStore implements Store {

@@ -11,8 +11,11 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** What a module of a store exports as `openStore`; `options` are whatever its user and it agreed on, as JSON. */
-export type OpenStore<Options = never> = (options: Options, dataset: Dataset) => Promise<Store>
+/**
+ * What a module of a store exports as `openStore`; `options` are whatever its user and it agreed on, as JSON, `clerk` counts the connections of
+ * all client processes.
+ */
+export type OpenStore<Options = never> = (options: Options, dataset: Dataset, clerk: number) => Promise<Store>
 
 /** Where to find it. */
 export interface StoreSpec {

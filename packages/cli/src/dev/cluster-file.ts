@@ -1,7 +1,7 @@
 // DATA/cluster.json: how the other verbs find a dev cluster, and how a second start finds the first one's ports.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nodeIdSchema } from '@coppice/protocol'
+import { MAX_ZONE_CHARS, nodeIdSchema } from '@coppice/protocol'
 import { z } from 'zod'
 import { CliError, EXIT } from '../base/exit.js'
 
@@ -12,6 +12,8 @@ const processSchema = z.strictObject({
   pid: z.number().int().min(0),
   /** When the process began, as the system tells it: with the pid it names one process for ever. */
   startTime: z.string(),
+  /** Where a replica stands. */
+  zone: z.string().min(1).max(MAX_ZONE_CHARS).optional(),
 })
 const clusterFileSchema = z.strictObject({
   format: z.literal(1),

@@ -12,6 +12,8 @@ export interface LayoutOptions {
   /** 0: free ports, chosen once. */
   readonly port: number
   readonly group: string
+  /** Zones of the replicas, one after the other, from the beginning again when they are used up; none: they have no zone. */
+  readonly zones?: readonly string[]
 }
 
 const HOST = '127.0.0.1'
@@ -19,7 +21,7 @@ const CONFIG_OFFSET = 1
 const REPLICA_OFFSET = 11
 
 export async function newLayout(options: LayoutOptions): Promise<ClusterFile> {
-  const { configServers, replicas, spares, port, group } = options
+  const { configServers, replicas, spares, port, group, zones = [] } = options
   if (![1, 3, 5].includes(configServers))
     throw new CliError(EXIT.usage, `--config-servers: a cluster has 1, 3 or 5 config servers, not ${configServers}`)
   const count = configServers + replicas + spares
@@ -38,9 +40,10 @@ export async function newLayout(options: LayoutOptions): Promise<ClusterFile> {
     wanted: replicas,
     dev: { pid: 0, startTime: '' },
     configServers: Array.from({ length: configServers }, (_, i) => place(`c${i + 1}`, i, CONFIG_OFFSET + i)),
-    replicas: Array.from({ length: replicas + spares }, (_, i) =>
-      place(`r${i + 1}`, configServers + i, REPLICA_OFFSET + i),
-    ),
+    replicas: Array.from({ length: replicas + spares }, (_, i) => {
+      const replica = place(`r${i + 1}`, configServers + i, REPLICA_OFFSET + i)
+      return zones.length === 0 ? replica : { ...replica, zone: zones[i % zones.length]! }
+    }),
   }
 }
 
@@ -61,7 +64,7 @@ export async function refuseTakenPorts({ configServers, replicas }: ClusterFile)
 
 /** Why an existing cluster cannot be started with these options; undefined when it can. */
 export function layoutConflict(existing: ClusterFile, given: Partial<LayoutOptions>): string | undefined {
-  const { configServers, replicas, spares, group, port } = given
+  const { configServers, replicas, spares, group, port, zones } = given
   const has = { config: existing.configServers.length, wanted: existing.wanted, all: existing.replicas.length }
   if (configServers !== undefined && configServers !== has.config) return `it has ${has.config} config servers`
   if (replicas !== undefined && replicas !== has.wanted) return `it has ${has.wanted} replicas`
@@ -70,7 +73,13 @@ export function layoutConflict(existing: ClusterFile, given: Partial<LayoutOptio
   if (port !== undefined && port !== 0 && port + CONFIG_OFFSET !== first)
     return `its first config server has port ${first}`
   if (group !== undefined && group !== existing.group) return `its group is ${existing.group}`
+  const other = zones === undefined ? [] : existing.replicas.filter(({ zone }, i) => zone !== zones[i % zones.length])
+  if (other.length > 0) return `its replica ${other[0]!.id} has ${zoneText(other[0]!.zone)}`
   return undefined
+}
+
+function zoneText(zone: string | undefined): string {
+  return zone === undefined ? 'no zone' : `zone ${zone}`
 }
 
 // All are held open together, so that no two are the same.

@@ -45,6 +45,7 @@ export class Supervisor {
         peers,
         '--group',
         layout.group,
+        ...(replica.zone === undefined ? [] : ['--zone', replica.zone]),
       ]),
     )
   }

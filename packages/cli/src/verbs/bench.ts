@@ -118,8 +118,8 @@ function specOf(settings: Settings, name: MixName, flags: BenchFlags): BenchSpec
   if (rate === undefined && callers < clients)
     throw new CliError(EXIT.usage, `--callers: ${callers} cannot be shared by ${clients} client processes`)
   if (rate === undefined && poisson) throw new CliError(EXIT.usage, '--poisson needs --rate')
-  const { token, timeoutMs: timeout, group } = settings
-  const options: CoppiceOptions = { addresses: configAddresses(settings), connect: { group, token, timeout } }
+  const { token, timeoutMs: timeout, group, zone } = settings
+  const options: CoppiceOptions = { addresses: configAddresses(settings), connect: { group, token, timeout, zone } }
   const mix = MIXES[name]
   return {
     store: { module: STORE, options },

@@ -5,12 +5,13 @@ import type { EpochSummary } from '@coppice/protocol'
 import type { Command } from 'commander'
 import { settingsFor } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
-import { countOption, durationOption } from '../base/options.js'
+import { countOption, durationOption, zonesOption } from '../base/options.js'
 import { note, paint, print, printJson } from '../base/output.js'
 import { readClusterFile } from '../dev/cluster-file.js'
 import type { ClusterFile } from '../dev/cluster-file.js'
 import { startDemo } from '../dev/demo.js'
 import { layoutConflict, newLayout, refuseTakenPorts } from '../dev/layout.js'
+import type { LayoutOptions } from '../dev/layout.js'
 import { isRunning } from '../dev/processes.js'
 import { HELD_DIR, Supervisor } from '../dev/supervisor.js'
 
@@ -24,6 +25,7 @@ interface DevFlags {
   readonly replicas?: number
   readonly spares?: number
   readonly port?: number
+  readonly zones?: readonly string[]
   readonly restartAfter: number
   readonly demo?: boolean
 }
@@ -40,6 +42,7 @@ export function addDev(program: Command): void {
       `config servers listen from port + 1, replicas from port + 11; 0: free ports (default ${DEFAULTS.port})`,
       countOption(0),
     )
+    .option('--zones <name,…>', 'zones of the replicas, one after the other', zonesOption)
     .option('--restart-after <duration>', 'start a process that died again after this time', durationOption, 2_000)
     .option('--demo', 'run the bank demo beside it')
     .addHelpText(
@@ -49,7 +52,8 @@ A second start on the same --data continues the same cluster, on the same ports.
 
 Examples:
   coppice dev
-  coppice dev --data /tmp/try --port 7200 --spares 0`,
+  coppice dev --data /tmp/try --port 7200 --spares 0
+  coppice dev --zones east,west,north`,
     )
     .action(async (_flags, command: Command) => {
       await runDev(command)
@@ -116,9 +120,9 @@ async function layoutFor(dataDir: string, flags: DevFlags, group: string): Promi
   return existing
 }
 
-function definedOf({ configServers, replicas, spares, port }: DevFlags): Partial<typeof DEFAULTS> {
+function definedOf({ configServers, replicas, spares, port, zones }: DevFlags): Partial<LayoutOptions> {
   return Object.fromEntries(
-    Object.entries({ configServers, replicas, spares, port }).filter(([, value]) => value !== undefined),
+    Object.entries({ configServers, replicas, spares, port, zones }).filter(([, value]) => value !== undefined),
   )
 }
 

@@ -19,7 +19,6 @@ interface ServerFlags {
   readonly id: string
   readonly listen: string
   readonly advertise?: string
-  readonly zone?: string
   readonly peers?: { id: string; address: string }[]
   readonly join?: string[]
   readonly wanted?: number
@@ -77,12 +76,12 @@ Example:
 
   common(server.command('replica'))
     .description('run a replica that hosts the key-value store')
-    .option('--zone <name>', 'where it stands, for operators')
     .addHelpText(
       'after',
       `
 --config names the config servers as HOST:PORT,… or ID=HOST:PORT,…; one that answers is enough, and later the data directory knows them,
-also those that took the place of others. The directory of --data belongs to this replica alone.
+also those that took the place of others. The directory of --data belongs to this replica alone. With --zone (a data centre, a rack) clients
+of that zone read here.
 
 Example:
   coppice server replica --id r1 --listen 0.0.0.0:7111 --advertise 10.0.0.4:7111 --config 10.0.0.1:7101,10.0.0.2:7101,10.0.0.3:7101 --data /var/lib/coppice/r1`,
@@ -90,7 +89,8 @@ Example:
     .action(async (_flags, command: Command) => {
       await serve('replica', command, async (settings, flags, logger) => {
         const { startVkvReplica } = await import('@coppice/vkv/server')
-        const { id, listen, advertise, zone } = flags
+        const { id, listen, advertise } = flags
+        const { zone } = settings
         const optional = { ...(advertise === undefined ? {} : { advertise }), ...(zone === undefined ? {} : { zone }) }
         if (settings.config === undefined)
           throw new CliError(EXIT.usage, '--config is needed: HOST:PORT,… of the config servers')
