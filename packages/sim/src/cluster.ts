@@ -170,6 +170,7 @@ export class Cluster {
         params: plan.params,
         newClusterId: '',
         pid: 1,
+        startedAt: 0,
         version: 'sim',
         seed: 0,
       }
@@ -182,6 +183,7 @@ export class Cluster {
         address: `${id}:7000`,
         configServers: peers,
         pid: 1,
+        startedAt: 0,
         version: 'sim',
         snapshotEveryBytes: plan.snapshotEveryBytes,
         minLogBytesKept: plan.minLogBytesKept,

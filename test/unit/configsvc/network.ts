@@ -107,6 +107,7 @@ export class Network {
         params: this.params,
         newClusterId: `cluster-of-${id}`,
         pid: 1,
+        startedAt: 0,
         version: 'test',
         seed: Math.floor(this.random.next() * 2 ** 31),
       },

@@ -2,6 +2,7 @@
 // down is let go before it is silent.
 import { expect, it } from 'vitest'
 import { DEFAULT_PARAMS } from '@coppice/protocol'
+import { RETURN_MS } from '../../../packages/configsvc/src/core/bounds.js'
 import { Network } from './network.js'
 import type { NetworkOptions } from './network.js'
 
@@ -142,4 +143,38 @@ it('serverThatGoesDown_isNoTarget', () => {
   net.replicas.get('r2')!.leaving = true
   net.runFor(400)
   expect(handOver(net, 'r2')).toMatchObject({ ok: false, message: expect.stringContaining('is going down') })
+})
+
+it('memberThatWentDown_keepsItsPlace_aSpareDoesNotTakeIt', () => {
+  const net = running({ replicas: 4 })
+  const [gone, ...stay] = net.main!.members
+  const replica = net.replicas.get(gone!)!
+  replica.leaving = true
+  net.runUntil(() => replica.mayLeave, 5_000, 'leave')
+  net.crash(gone!)
+  net.runFor(RETURN_MS / 2)
+  expect(net.main!.members).toEqual(stay)
+  net.restart(gone!)
+  net.untilActive([...stay, gone!])
+})
+
+it('memberThatDoesNotComeBack_isReplacedByASpare', () => {
+  const net = running({ replicas: 4 })
+  const [gone, ...stay] = net.main!.members
+  const spare = [...net.replicas.keys()].find((id) => !net.main!.members.includes(id))!
+  const replica = net.replicas.get(gone!)!
+  replica.leaving = true
+  net.runUntil(() => replica.mayLeave, 5_000, 'leave')
+  net.crash(gone!)
+  net.runFor(RETURN_MS + DEFAULT_PARAMS.failMs)
+  expect(net.main!.members).toEqual([...stay, spare])
+})
+
+it('memberThatFellSilent_isNotWaitedFor', () => {
+  const net = running({ replicas: 4 })
+  const [gone, ...stay] = net.main!.members
+  const spare = [...net.replicas.keys()].find((id) => !net.main!.members.includes(id))!
+  net.crash(gone!)
+  net.runFor(RETURN_MS / 2)
+  expect(net.main!.members).toEqual([...stay, spare])
 })

@@ -15,6 +15,7 @@ import type {
   Report,
   Sender,
 } from '@coppice/protocol'
+import { Absentees } from './absentees.js'
 import type { AdminRequest } from './admins.js'
 import type {
   AttemptEnv,
@@ -55,6 +56,8 @@ export interface ControllerHost {
 
 interface Running {
   readonly plan: AttemptPlan
+  /** Members of the epoch before. */
+  readonly members: readonly NodeId[]
   readonly steps: Step<AttemptResult>
   readonly begunAt: Millis
   stage: Stage
@@ -69,6 +72,7 @@ export class GroupController {
   note = ''
   private readonly host: ControllerHost
   private readonly distrust = new Distrust()
+  private readonly absentees = new Absentees()
   private readonly operators: Operators
   private running: Running | undefined
   /** Members left out of failovers since the last activation. */
@@ -217,6 +221,7 @@ export class GroupController {
       chosen,
       detector: this.detector,
       distrust: this.distrust,
+      expected: this.absentees.expected(now),
       leftOut: this.leftOut,
       admin: this.operators.head,
       enoughSince: this.enoughSince,
@@ -249,7 +254,7 @@ export class GroupController {
     }
     this.host.event('attemptBegun', { group: chosen.group, cause: plan.cause, detail: plan.detail, next: plan.next })
     const steps = reconfigure(this.env(), plan, chosen.epoch)
-    this.running = { plan, steps, begunAt: now, stage: 'reserve', until: undefined }
+    this.running = { plan, members: chosen.members, steps, begunAt: now, stage: 'reserve', until: undefined }
     this.advance(steps.next())
   }
 
@@ -282,6 +287,8 @@ export class GroupController {
       this.tooFewSince = undefined
       this.enoughSince = undefined
       for (const id of members) this.detector.markWhole(id)
+      if (plan.cause === 'leave')
+        for (const id of running.members) if (!members.includes(id)) this.absentees.add(now, id)
       const tookMs = now - running.begunAt
       this.host.event('attemptActivated', { group, epoch, members, start, cause: plan.cause, tookMs })
       if (plan.adminId !== undefined) this.operators.concludeFrom(result.state, plan.adminId)
