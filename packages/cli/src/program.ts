@@ -12,6 +12,7 @@ import { addHandover } from './verbs/handover.js'
 import { addKv } from './verbs/kv.js'
 import { addLock } from './verbs/lock.js'
 import { addReconfigure } from './verbs/reconfigure.js'
+import { addRestart } from './verbs/restart.js'
 import { addServer } from './verbs/server.js'
 import { addSim } from './verbs/sim.js'
 import { addStatus } from './verbs/status.js'
@@ -47,7 +48,7 @@ Examples:
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
   const verbs = [addDev, addServer, addStatus, addEpochs, addReconfigure, addHandover, addVerify, addKv, addLock]
-  for (const add of [...verbs, addChaos, addBench, addSim, addCheckHistory]) add(program)
+  for (const add of [...verbs, addRestart, addChaos, addBench, addSim, addCheckHistory]) add(program)
   overrideExits(program)
   return program
 }
