@@ -178,3 +178,16 @@ it('memberThatFellSilent_isNotWaitedFor', () => {
   net.runFor(RETURN_MS / 2)
   expect(net.main!.members).toEqual([...stay, spare])
 })
+
+it('memberThatGoesDown_toldToANewLeader_isLetGoByAnEpochOnly', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const net = running({ seed })
+    const backup = net.main!.members[1]!
+    const replica = net.replicas.get(backup)!
+    net.crash(net.leader!.id)
+    replica.leaving = true
+    net.runUntil(() => replica.mayLeave, 10_000, 'leave')
+    // The new leader heard of it before it had heard of the others.
+    expect(net.main!.members).not.toContain(backup)
+  }
+})

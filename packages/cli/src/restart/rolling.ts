@@ -10,7 +10,7 @@ import { successorOf, targetsOf } from './order.js'
 import type { Part, Target } from './order.js'
 import type { Restart } from './ways.js'
 
-const POLL_MS = 100
+const POLL_MS = 200
 /** A healthy cluster may be between two leases, or in the middle of a change, ms. */
 const SETTLE_MS = 5_000
 

@@ -36,7 +36,7 @@ import { nextPlan } from './planner.js'
 import type { Planned } from './planner.js'
 import type { Done, Mutate } from './register/proposer.js'
 import { register, registrationOf } from './registration.js'
-import { failoverTrigger, leavers, membersWithout } from './triggers.js'
+import { cannotDoWithout, failoverTrigger, leavers, membersWithout } from './triggers.js'
 
 export interface ControllerHost {
   /** Time of the running step. */
@@ -182,7 +182,7 @@ export class GroupController {
   private maybeLetGo(id: NodeId): void {
     const { chosen, now } = this.host
     const gone = leavers(chosen, this.detector, now)
-    const cannot = this.running === undefined && membersWithout(chosen, this.detector, now, gone) === undefined
+    const cannot = this.running === undefined && cannotDoWithout(chosen, this.detector, now, gone)
     if (!chosen.members.includes(id) || cannot) this.host.send(id, { kind: 'mayLeave', group: chosen.group })
   }
 
