@@ -191,3 +191,23 @@ it('memberThatGoesDown_toldToANewLeader_isLetGoByAnEpochOnly', () => {
     expect(net.main!.members).not.toContain(backup)
   }
 })
+
+it('memberThatGoesDown_relinquishesBesideEnter', () => {
+  const net = running()
+  const heard = listen(net, 'enter', 'relinquish', 'relinquished', 'enterReply')
+  net.replicas.get('r2')!.leaving = true
+  net.runUntil(() => net.main!.epoch === 2, 5_000, 'leave')
+  expect(heard.indexOf('relinquish r2')).toBeGreaterThan(-1)
+  expect(heard.indexOf('relinquish r2')).toBeLessThan(heard.findIndex((what) => what.startsWith('enterReply')))
+})
+
+it('memberThatIsMovedAway_keepsItsLeaseUntilAllEntered', () => {
+  const net = running({ replicas: 4 })
+  const { members } = net.main!
+  const spare = [...net.replicas.keys()].find((id) => !members.includes(id))!
+  const heard = listen(net, 'relinquish', 'enterReply')
+  expect(net.reconfigure([members[0]!, members[1]!, spare])).toMatchObject({ ok: true })
+  expect(heard.indexOf(`relinquish ${members[2]}`)).toBeGreaterThan(
+    heard.findIndex((what) => what.startsWith('enterReply')),
+  )
+})

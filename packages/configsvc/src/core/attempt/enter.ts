@@ -11,6 +11,8 @@ export type EnterMessage = Extract<ConfigToReplica, { kind: 'enter' }>
 export interface Entered {
   readonly kind: 'entered'
   readonly replies: ReadonlyMap<NodeId, EnterReply>
+  /** Who relinquished meanwhile. */
+  readonly released: ReadonlySet<NodeId>
 }
 
 /** How long a target is waited for. */
@@ -33,6 +35,8 @@ export function* enter(
   env: AttemptEnv,
   message: EnterMessage,
   patience: Patience,
+  /** Members of prev whose processes are about to end: they need their leases no more and relinquish beside it (PROTOCOL 2.5). */
+  goingDown: readonly NodeId[],
 ): Step<Entered | (AttemptResult & { kind: 'abandoned' })> {
   const r: Epoch = message.epoch
   const targets = new Map<NodeId, Target>()
@@ -41,6 +45,8 @@ export function* enter(
     env.detector.mayCut(message.prev, id, message.start)
     targets.set(id, { reply: undefined, answeredAt: env.now, bytes: -1, progressAt: env.now })
   }
+  const released = new Set<NodeId>()
+  const relinquish = { kind: 'relinquish', group: message.group, epoch: r } as const
   const entered = (t: Target): boolean => t.reply?.ok === true
   const problems = (): [NodeId, string][] =>
     [...targets]
@@ -52,8 +58,12 @@ export function* enter(
       .filter((p): p is [NodeId, string] => p[1] !== undefined)
   yield* repeatUntil(env, {
     everyMs: REPEAT_MS,
-    pending: () => [...targets].filter(([, t]) => !entered(t)).map(([id]) => [id, message] as const),
+    pending: () => [
+      ...[...targets].filter(([, t]) => !entered(t)).map(([id]) => [id, message] as const),
+      ...goingDown.filter((id) => !released.has(id)).map((id) => [id, relinquish] as const),
+    ],
     onMessage: (from, reply) => {
+      if (reply.kind === 'relinquished' && reply.epoch >= r && goingDown.includes(from)) released.add(from)
       const t = targets.get(from)
       if (t === undefined || entered(t) || reply.kind !== 'enterReply') return
       // An answer to another attempt says nothing about this one.
@@ -73,7 +83,7 @@ export function* enter(
       failed.map(([id]) => id),
     )
   }
-  return { kind: 'entered', replies: new Map([...targets].map(([id, t]) => [id, t.reply!])) }
+  return { kind: 'entered', replies: new Map([...targets].map(([id, t]) => [id, t.reply!])), released }
 }
 
 /** Why a target is not waited for any longer. */
