@@ -14,6 +14,7 @@ import { addKv } from './verbs/kv.js'
 import { addLock } from './verbs/lock.js'
 import { addReconfigure } from './verbs/reconfigure.js'
 import { addReplica } from './verbs/replica.js'
+import { addRestart } from './verbs/restart.js'
 import { addServer } from './verbs/server.js'
 import { addSim } from './verbs/sim.js'
 import { addStatus } from './verbs/status.js'
@@ -53,7 +54,7 @@ Examples:
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
   const look = [addStatus, addEpochs, addVerify]
-  const change = [addReconfigure, addHandover, addReplica, addConfigsvc, addKv, addLock, addChaos]
+  const change = [addReconfigure, addHandover, addReplica, addConfigsvc, addRestart, addKv, addLock, addChaos]
   for (const add of [addDev, addServer, ...look, ...change, addBench, addSim, addCheckHistory]) add(program)
   overrideExits(program)
   return program

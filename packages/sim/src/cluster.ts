@@ -198,6 +198,7 @@ export class Cluster {
         address: `${id}:7000`,
         configServers: this.#firstConfigs,
         pid: 1,
+        startedAt: 0,
         version: 'sim',
         snapshotEveryBytes: plan.snapshotEveryBytes,
         minLogBytesKept: plan.minLogBytesKept,
@@ -222,6 +223,7 @@ export class Cluster {
       params: plan.params,
       newClusterId: '',
       pid: 1,
+      startedAt: 0,
       version: 'sim',
       seed: 0,
     }

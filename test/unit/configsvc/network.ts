@@ -115,6 +115,7 @@ export class Network {
         params: this.params,
         newClusterId: `cluster-of-${id}`,
         pid: 1,
+        startedAt: 0,
         version: 'test',
         seed: Math.floor(this.random.next() * 2 ** 31),
       },

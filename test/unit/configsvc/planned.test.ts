@@ -2,6 +2,7 @@
 // down is let go before it is silent.
 import { expect, it } from 'vitest'
 import { DEFAULT_PARAMS } from '@coppice/protocol'
+import { RETURN_MS } from '../../../packages/configsvc/src/core/bounds.js'
 import { Network } from './network.js'
 import type { NetworkOptions } from './network.js'
 
@@ -142,4 +143,71 @@ it('serverThatGoesDown_isNoTarget', () => {
   net.replicas.get('r2')!.leaving = true
   net.runFor(400)
   expect(handOver(net, 'r2')).toMatchObject({ ok: false, message: expect.stringContaining('is going down') })
+})
+
+it('memberThatWentDown_keepsItsPlace_aSpareDoesNotTakeIt', () => {
+  const net = running({ replicas: 4 })
+  const [gone, ...stay] = net.main!.members
+  const replica = net.replicas.get(gone!)!
+  replica.leaving = true
+  net.runUntil(() => replica.mayLeave, 5_000, 'leave')
+  net.crash(gone!)
+  net.runFor(RETURN_MS / 2)
+  expect(net.main!.members).toEqual(stay)
+  net.restart(gone!)
+  net.untilActive([...stay, gone!])
+})
+
+it('memberThatDoesNotComeBack_isReplacedByASpare', () => {
+  const net = running({ replicas: 4 })
+  const [gone, ...stay] = net.main!.members
+  const spare = [...net.replicas.keys()].find((id) => !net.main!.members.includes(id))!
+  const replica = net.replicas.get(gone!)!
+  replica.leaving = true
+  net.runUntil(() => replica.mayLeave, 5_000, 'leave')
+  net.crash(gone!)
+  net.runFor(RETURN_MS + DEFAULT_PARAMS.failMs)
+  expect(net.main!.members).toEqual([...stay, spare])
+})
+
+it('memberThatFellSilent_isNotWaitedFor', () => {
+  const net = running({ replicas: 4 })
+  const [gone, ...stay] = net.main!.members
+  const spare = [...net.replicas.keys()].find((id) => !net.main!.members.includes(id))!
+  net.crash(gone!)
+  net.runFor(RETURN_MS / 2)
+  expect(net.main!.members).toEqual([...stay, spare])
+})
+
+it('memberThatGoesDown_toldToANewLeader_isLetGoByAnEpochOnly', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const net = running({ seed })
+    const backup = net.main!.members[1]!
+    const replica = net.replicas.get(backup)!
+    net.crash(net.leader!.id)
+    replica.leaving = true
+    net.runUntil(() => replica.mayLeave, 10_000, 'leave')
+    // The new leader heard of it before it had heard of the others.
+    expect(net.main!.members).not.toContain(backup)
+  }
+})
+
+it('memberThatGoesDown_relinquishesBesideEnter', () => {
+  const net = running()
+  const heard = listen(net, 'enter', 'relinquish', 'relinquished', 'enterReply')
+  net.replicas.get('r2')!.leaving = true
+  net.runUntil(() => net.main!.epoch === 2, 5_000, 'leave')
+  expect(heard.indexOf('relinquish r2')).toBeGreaterThan(-1)
+  expect(heard.indexOf('relinquish r2')).toBeLessThan(heard.findIndex((what) => what.startsWith('enterReply')))
+})
+
+it('memberThatIsMovedAway_keepsItsLeaseUntilAllEntered', () => {
+  const net = running({ replicas: 4 })
+  const { members } = net.main!
+  const spare = [...net.replicas.keys()].find((id) => !members.includes(id))!
+  const heard = listen(net, 'relinquish', 'enterReply')
+  expect(net.reconfigure([members[0]!, members[1]!, spare])).toMatchObject({ ok: true })
+  expect(heard.indexOf(`relinquish ${members[2]}`)).toBeGreaterThan(
+    heard.findIndex((what) => what.startsWith('enterReply')),
+  )
 })

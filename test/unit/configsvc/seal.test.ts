@@ -182,6 +182,7 @@ describe('ConfigNode', () => {
         params: DEFAULT_PARAMS,
         newClusterId: 'x',
         pid: 1,
+        startedAt: 0,
         version: 't',
         seed: 1,
       },

@@ -12,12 +12,12 @@ export interface ChildOptions {
   readonly args: readonly string[]
   /** Its logs are appended here. */
   readonly logFile: string
-  /** Pause before a dead one is started again, ms. */
+  /** Pause before a dead one is started again, ms; one that ended in order (SIGTERM) is started again at once. */
   readonly restartMs: number
   /** Whether it must stay down for now. */
   readonly isHeld: () => boolean
   /** It was started, is ready, or has ended; `pid` 0 when it is down. */
-  readonly onChange: (what: 'started' | 'ready' | 'died' | 'held', detail: string) => void
+  readonly onChange: (what: 'started' | 'ready' | 'ended' | 'died' | 'held', detail: string) => void
 }
 
 const MAX_RESTART_MS = 30_000
@@ -70,7 +70,7 @@ export class Child {
       child.once('error', reject)
       child.once('exit', (code, signal) => {
         const how = signal ?? `exit code ${code}`
-        this.#onExit(how)
+        this.#onExit(how, code === 0 && this.#isReady)
         if (!this.#isReady) reject(new Error(lastWords(logFile, logFrom) ?? `${this.id} ended with ${how}`))
       })
     })
@@ -90,13 +90,14 @@ export class Child {
     clearTimeout(timer)
   }
 
-  #onExit(how: string): void {
+  #onExit(how: string, inOrder: boolean): void {
     this.#process = undefined
     this.pid = 0
     this.startTime = ''
     if (this.#stopping) return
     if (!this.#isReady) this.#failures++
-    this.#options.onChange('died', how)
+    this.#options.onChange(inOrder ? 'ended' : 'died', how)
+    if (inOrder) return this.#later(0)
     const { restartMs } = this.#options
     this.#later(Math.min(restartMs * 2 ** this.#failures, Math.max(restartMs, MAX_RESTART_MS)))
   }

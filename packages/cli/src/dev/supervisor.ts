@@ -74,6 +74,7 @@ export class Supervisor {
       onChange: (what, detail) => {
         this.#save()
         if (what === 'died') note(paint('red', `${id} died (${detail})`, process.stderr))
+        if (what === 'ended') note(`${id} ended in order and is started again`)
         if (what === 'held') note(`${id} stays down until "coppice chaos resume ${id}"`)
         if (what === 'ready' && this.#running) note(`${id} runs again`)
       },

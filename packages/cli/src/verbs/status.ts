@@ -18,6 +18,7 @@ const UNKNOWN = '?'
 type Line = Pick<ProcessStatus, 'id' | 'group' | 'address' | 'note'> & {
   readonly role: ProcessStatus['role'] | 'unreachable'
   readonly pid: number | null
+  readonly uptimeMs: number | null
   readonly epoch: number | null
   readonly nextIndex: number | null
   readonly commitIndex: number | null
@@ -132,12 +133,13 @@ function order({ kind }: Known): number {
 async function ask(admin: AdminClient, group: string, id: string, address: string, kind: Known['kind']): Promise<Line> {
   try {
     const { nextIndex, commitIndex, durableIndex, ...said } = await admin.status(address, kind, ASK_MS)
-    const { role, pid, epoch, lease, note: remark } = said
+    const { role, pid, uptimeMs, epoch, lease, note: remark } = said
     return {
       id: said.id,
       group: said.group,
       role,
       pid,
+      uptimeMs,
       address,
       epoch,
       nextIndex,
@@ -147,7 +149,15 @@ async function ask(admin: AdminClient, group: string, id: string, address: strin
       note: remark,
     }
   } catch (error) {
-    const unknown = { pid: null, epoch: null, nextIndex: null, commitIndex: null, durableIndex: null, lease: null }
+    const unknown = {
+      pid: null,
+      uptimeMs: null,
+      epoch: null,
+      nextIndex: null,
+      commitIndex: null,
+      durableIndex: null,
+      lease: null,
+    }
     return { id, group, role: 'unreachable', address, ...unknown, note: messageOf(error) }
   }
 }

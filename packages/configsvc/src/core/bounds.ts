@@ -24,6 +24,8 @@ export const RETRY_MAX_MS = 2_000
 /** First and longest time a server stays out of automatic changes after it was replaced for trouble or failed to join, ms. */
 export const DISTRUST_MIN_MS = 1_000
 export const DISTRUST_MAX_MS = 30_000
+/** A member that went down in order is waited for so long before another takes its place, ms: some starts of a process. */
+export const RETURN_MS = 10_000
 /** How often an operator's request is taken up again after a failover overtook it. */
 export const OPERATOR_TRIES = 5
 /** Servers one group may have registered, groups one cluster may have, operator requests that may wait in one group. */

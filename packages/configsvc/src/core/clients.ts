@@ -7,6 +7,7 @@ import type {
   ConfigToClient,
   ConnectionId,
   GroupName,
+  Millis,
   NodeId,
   ProcessStatus,
 } from '@coppice/protocol'
@@ -17,6 +18,7 @@ import type { Leadership } from './leadership.js'
 
 /** What the answers are made of. */
 export interface Knowledge {
+  readonly now: Millis
   readonly options: ConfigOptions
   readonly storeId: string
   readonly voters: Voters
@@ -60,7 +62,8 @@ export function answerClient(
 }
 
 function statusOf(k: Knowledge): ProcessStatus {
-  const { id, pid, address, version } = k.options
+  const { id, pid, startedAt, address, version } = k.options
+  const uptimeMs = Math.floor(k.now - startedAt)
   const role = k.leadership === undefined ? 'configsvc' : 'leader'
   const epoch = k.learned(DEFAULT_GROUP)?.epoch ?? 0
   const marks = { nextIndex: 0, commitIndex: 0, durableIndex: 0, lease: 'none', sealedFor: 0 } as const
@@ -70,6 +73,7 @@ function statusOf(k: Knowledge): ProcessStatus {
     group: DEFAULT_GROUP,
     role,
     pid,
+    uptimeMs,
     address,
     epoch,
     ...marks,

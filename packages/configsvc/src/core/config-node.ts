@@ -261,11 +261,11 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   }
 
   private onClient(connection: ConnectionId, message: ClientToConfig): void {
-    const { options, voters, leadership } = this
+    const { now, options, voters, leadership } = this
     const { storeId } = this.self
     const leader = this.election.leaderHint(this.now)
     const learned = (group: GroupName): ConfigState | undefined => this.learned.of(group)
-    const answer = answerClient({ options, storeId, voters, leadership, leader, learned }, connection, message)
+    const answer = answerClient({ now, options, storeId, voters, leadership, leader, learned }, connection, message)
     if (answer !== undefined) this.effects.push({ kind: 'reply', connection, message: answer })
   }
 

@@ -16,6 +16,7 @@ import type {
   Report,
   Sender,
 } from '@coppice/protocol'
+import { Absentees } from './absentees.js'
 import type { AdminRequest } from './admins.js'
 import type {
   AttemptEnv,
@@ -37,7 +38,7 @@ import { nextPlan } from './planner.js'
 import type { Planned } from './planner.js'
 import type { Done, Mutate } from './register/proposer.js'
 import { register, registrationOf } from './registration.js'
-import { failoverTrigger, leavers, membersWithout } from './triggers.js'
+import { cannotDoWithout, failoverTrigger, leavers, membersWithout } from './triggers.js'
 
 export interface ControllerHost {
   /** Time of the running step. */
@@ -57,6 +58,8 @@ export interface ControllerHost {
 
 interface Running {
   readonly plan: AttemptPlan
+  /** Members of the epoch before. */
+  readonly members: readonly NodeId[]
   readonly steps: Step<AttemptResult>
   readonly begunAt: Millis
   stage: Stage
@@ -72,6 +75,7 @@ export class GroupController {
   private readonly host: ControllerHost
   private readonly pauses = new Pauses()
   private readonly distrust = new Distrust()
+  private readonly absentees = new Absentees()
   private readonly operators: Operators
   private running: Running | undefined
   /** Members left out of failovers since the last activation. */
@@ -189,7 +193,7 @@ export class GroupController {
   private maybeLetGo(id: NodeId): void {
     const { chosen, now } = this.host
     const gone = leavers(chosen, this.detector, now)
-    const cannot = this.running === undefined && membersWithout(chosen, this.detector, now, gone) === undefined
+    const cannot = this.running === undefined && cannotDoWithout(chosen, this.detector, now, gone)
     if (!chosen.members.includes(id) || cannot) this.host.send(id, { kind: 'mayLeave', group: chosen.group })
   }
 
@@ -242,6 +246,7 @@ export class GroupController {
       chosen,
       detector: this.detector,
       distrust: this.distrust,
+      expected: this.absentees.expected(now),
       leftOut: this.leftOut,
       admin: this.operators.head,
       enoughSince: this.enoughSince,
@@ -275,7 +280,7 @@ export class GroupController {
     }
     this.host.event('attemptBegun', { group: chosen.group, cause: plan.cause, detail: plan.detail, next: plan.next })
     const steps = reconfigure(this.env(), plan, chosen.epoch)
-    this.running = { plan, steps, begunAt: now, stage: 'reserve', until: undefined }
+    this.running = { plan, members: chosen.members, steps, begunAt: now, stage: 'reserve', until: undefined }
     this.advance(steps.next())
   }
 
@@ -308,6 +313,8 @@ export class GroupController {
       this.tooFewSince = undefined
       this.enoughSince = undefined
       for (const id of members) this.detector.markWhole(id)
+      if (plan.cause === 'leave')
+        for (const id of running.members) if (!members.includes(id)) this.absentees.add(now, id)
       const tookMs = now - running.begunAt
       this.host.event('attemptActivated', { group, epoch, members, start, cause: plan.cause, tookMs })
       if (plan.adminId !== undefined) this.operators.concludeFrom(result.state, plan.adminId)

@@ -9,6 +9,7 @@ import type {
   ElectionParams,
   FromConfigServer,
   GroupName,
+  Millis,
   NodeId,
   Params,
   StoreId,
@@ -44,6 +45,8 @@ export interface ConfigOptions {
   /** Name for the cluster if this server forms it: random in production. */
   readonly newClusterId: string
   readonly pid: number
+  /** When the process started. */
+  readonly startedAt: Millis
   readonly version: string
   /** Seed of the core's own jitter: random in production, from the run's seed in the simulator. */
   readonly seed: number

@@ -22,6 +22,8 @@ export interface Situation {
   readonly chosen: ConfigState
   readonly detector: Detector
   readonly distrust: Distrust
+  /** Who went down in order and is expected back, and until when. */
+  readonly expected: ReadonlyMap<NodeId, Millis>
   readonly leftOut: ReadonlySet<NodeId>
   /** The operator's request at the head of the queue. */
   readonly admin: PendingAdmin | undefined
@@ -120,7 +122,13 @@ function restore(at: Situation): Planned {
   const { chosen } = at
   const { members, wanted, group } = chosen
   const healthy = healthyServers(chosen, at.detector, at.now).filter((id) => !members.includes(id))
-  const joining = trusted(at, healthy).slice(0, wanted - members.length)
+  // The places of those that are expected back are kept for them.
+  const away = [...at.expected].filter(([id]) => !members.includes(id) && !healthy.includes(id))
+  const joining = trusted(at, healthy).slice(0, Math.max(wanted - members.length - away.length, 0))
+  if (joining.length === 0 && away.length > 0) {
+    const note = `group ${group} has ${members.length} of ${wanted} members and waits for ${away.map(([id]) => id).join(', ')} to come back`
+    return { ...NOTHING, note, waitUntil: Math.min(...away.map(([, until]) => until)) }
+  }
   if (joining.length === 0) {
     const later = healthy.map((id) => at.distrust.until(id)).filter((until) => until > at.now)
     const note = `group ${group} has ${members.length} of ${wanted} members and no healthy server to add; start one more replica`

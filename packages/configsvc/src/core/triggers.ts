@@ -104,6 +104,17 @@ export function membersWithout(
   return stay.every((id) => unwell(detector, now, id) === undefined) ? stay : undefined
 }
 
+/**
+ * Whether the group surely cannot go on without `gone`: too few would stay, or one that stays is not well. One that a new leader has not
+ * heard from yet may be well: it has its time to say so.
+ */
+export function cannotDoWithout(s: ConfigState, detector: Detector, now: Millis, gone: readonly NodeId[]): boolean {
+  const stay = s.members.filter((id) => !gone.includes(id))
+  if (stay.length === 0 || stay.length < minReplicas(s)) return true
+  const mayBeWell = (id: NodeId): boolean => detector.report(id) === undefined && !detector.silent(now, id)
+  return stay.some((id) => unwell(detector, now, id) !== undefined && !mayBeWell(id))
+}
+
 /** Registered servers that are well: heard, with disk space, without trouble of their own. In the order in which they are preferred. */
 export function healthyServers(s: ConfigState, detector: Detector, now: Millis): NodeId[] {
   const healthy = s.servers.map((e) => e.id).filter((id) => unwell(detector, now, id) === undefined)

@@ -36,6 +36,7 @@ export async function startConfigServer(options: StartConfigServerOptions): Prom
 class ConfigHost {
   readonly stopped: Promise<ConfigServerStopped>
   address = ''
+  private readonly startedAt = systemClock.now()
   private readonly options: StartConfigServerOptions
   private readonly store: RegisterStore
   private readonly wire: ServerWire<'config'>
@@ -138,6 +139,7 @@ class ConfigHost {
       params: { ...DEFAULT_PARAMS, ...params },
       newClusterId: randomId(),
       pid: process.pid,
+      startedAt: this.startedAt,
       version,
       seed: randomSeed(),
     }

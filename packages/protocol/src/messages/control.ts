@@ -302,6 +302,8 @@ export const processStatusSchema = z.strictObject({
   group,
   role: z.enum(['configsvc', 'leader', 'primary', 'backup', 'spare']),
   pid: index,
+  /** Since its process started, ms: after a restart it is less than before, also where pids are alike (containers). */
+  uptimeMs: index,
   address: z.string(),
   epoch: index,
   nextIndex: index,

@@ -131,6 +131,8 @@ export interface ReplicaOptions {
   /** Config servers as given on the command line; the list that was heard of or stored counts before it. */
   readonly configServers: readonly { readonly id: NodeId; readonly address: string }[]
   readonly pid: number
+  /** When the process started. */
+  readonly startedAt: Millis
   readonly version: string
   /** Seed of the core's own jitter and nonces: random in production, from the run's seed in the simulator. */
   readonly seed: number

@@ -11,6 +11,7 @@ export function statusOf(s: Shared, lease: Lease): ProcessStatus {
     group: s.meta.group,
     role,
     pid: s.options.pid,
+    uptimeMs: Math.floor(s.now - s.options.startedAt),
     address: s.options.address,
     epoch: s.meta.epoch,
     nextIndex: s.log.nextIndex,

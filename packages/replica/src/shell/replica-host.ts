@@ -25,6 +25,7 @@ type HostEffect = Extract<ReplicaEffect, { kind: 'readLog' | 'readSnapshot' | 'l
 export class ReplicaHost {
   readonly stopped: Promise<ReplicaStopped>
   address = ''
+  private readonly startedAt = systemClock.now()
   private readonly options: StartReplicaOptions
   private readonly store: ReplicaStorage
   private readonly wire: ServerWire<'replica'>
@@ -227,6 +228,7 @@ export class ReplicaHost {
       ...(zone === undefined ? {} : { zone }),
       configServers,
       pid: process.pid,
+      startedAt: this.startedAt,
       version,
       seed: randomSeed(),
       snapshotEveryBytes: snapshotEveryBytes ?? SNAPSHOT_EVERY_BYTES,

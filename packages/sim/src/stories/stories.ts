@@ -4,6 +4,7 @@ import { CHANGE_STORIES } from './changes.js'
 import { LEASE_STORIES } from './leases.js'
 import { MACHINE_STORIES } from './machines.js'
 import { PLAN_STORIES } from './plans.js'
+import { ROLLING_STORIES } from './rolling.js'
 import type { Story } from './tell.js'
 
 export type { Story } from './tell.js'
@@ -11,6 +12,7 @@ export const STORIES: readonly Story[] = [
   ...MACHINE_STORIES,
   ...CHANGE_STORIES,
   ...PLAN_STORIES,
+  ...ROLLING_STORIES,
   ...LEASE_STORIES,
   ...CALL_STORIES,
 ]

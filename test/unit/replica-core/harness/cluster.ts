@@ -99,6 +99,7 @@ export class Cluster {
       address: `${id}:1`,
       configServers: [{ id: 'c1', address: 'c1:1' }],
       pid: 1,
+      startedAt: 0,
       version: 'test',
       seed: Math.floor(this.random() * 2 ** 32),
       snapshotEveryBytes: this.snapshotEveryBytes,

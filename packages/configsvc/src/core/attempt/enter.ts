@@ -13,6 +13,8 @@ export interface Entered {
   readonly replies: ReadonlyMap<NodeId, EnterReply>
   /** From the first ENTER to the ack of each. */
   readonly tookMs: ReadonlyMap<NodeId, Millis>
+  /** Who relinquished meanwhile. */
+  readonly released: ReadonlySet<NodeId>
 }
 
 /** How long a target is waited for. */
@@ -35,6 +37,8 @@ export function* enter(
   env: AttemptEnv,
   message: EnterMessage,
   patience: Patience,
+  /** Members of prev whose processes are about to end: they need their leases no more and relinquish beside it (PROTOCOL 2.5). */
+  goingDown: readonly NodeId[],
 ): Step<Entered | (AttemptResult & { kind: 'abandoned' })> {
   const r: Epoch = message.epoch
   const begunAt = env.now
@@ -44,6 +48,8 @@ export function* enter(
     env.detector.mayCut(message.prev, id, message.start)
     targets.set(id, { reply: undefined, answeredAt: env.now, bytes: -1, progressAt: env.now })
   }
+  const released = new Set<NodeId>()
+  const relinquish = { kind: 'relinquish', group: message.group, epoch: r } as const
   const entered = (t: Target): boolean => t.reply?.ok === true
   const problems = (): [NodeId, string][] =>
     [...targets]
@@ -55,8 +61,12 @@ export function* enter(
       .filter((p): p is [NodeId, string] => p[1] !== undefined)
   yield* repeatUntil(env, {
     everyMs: REPEAT_MS,
-    pending: () => [...targets].filter(([, t]) => !entered(t)).map(([id]) => [id, message] as const),
+    pending: () => [
+      ...[...targets].filter(([, t]) => !entered(t)).map(([id]) => [id, message] as const),
+      ...goingDown.filter((id) => !released.has(id)).map((id) => [id, relinquish] as const),
+    ],
     onMessage: (from, reply) => {
+      if (reply.kind === 'relinquished' && reply.epoch >= r && goingDown.includes(from)) released.add(from)
       const t = targets.get(from)
       if (t === undefined || entered(t) || reply.kind !== 'enterReply') return
       // An answer to another attempt says nothing about this one.
@@ -80,6 +90,7 @@ export function* enter(
   return {
     kind: 'entered',
     replies: new Map([...targets].map(([id, t]) => [id, t.reply!])),
+    released,
     tookMs: new Map([...targets].map(([id, t]) => [id, t.answeredAt - begunAt])),
   }
 }

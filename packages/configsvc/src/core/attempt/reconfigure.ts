@@ -67,11 +67,12 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
     members: next.map((id) => entryOf(prev, id)),
     params: prev.params,
   }
-  const entered = yield* enter(env, message, patienceFor(plan, next))
+  const goingDown = plan.cause === 'leave' ? prev.members.filter((id) => !next.includes(id)) : []
+  const entered = yield* enter(env, message, patienceFor(plan, next), goingDown)
   if (entered.kind === 'abandoned') return giveUp(entered)
 
   // 5 RELINQUISH: from here on the old epoch gets no lease.
-  yield* relinquish(env, prev, r, next)
+  yield* relinquish(env, prev, r, [...next, ...entered.released])
 
   // 6 ACTIVATE: proposed once, repeated by the proposer until it is chosen; there is no way back.
   env.stage('activate', { epoch: r })
@@ -140,10 +141,10 @@ function patienceFor(plan: AttemptPlan, next: readonly NodeId[]): Patience {
 }
 
 /** PROTOCOL 2.5 and L4: returns when no member of prev can hold a lease of prev any more. */
-function* relinquish(env: AttemptEnv, prev: ConfigState, r: Epoch, next: readonly NodeId[]): Step<void> {
+function* relinquish(env: AttemptEnv, prev: ConfigState, r: Epoch, done: readonly NodeId[]): Step<void> {
   env.leases.closed = true // L2: no grant at or past RELINQUISH
   env.stage('relinquish', { epoch: r })
-  const released = new Set<NodeId>(next) // an ENTER ack counts as relinquished
+  const released = new Set<NodeId>(done) // an ENTER ack counts as relinquished
   const over = (id: NodeId): boolean => released.has(id) || env.now >= env.leases.overAt(id, prev.params) // L4
   yield* repeatUntil(env, {
     everyMs: REPEAT_MS,
