@@ -73,12 +73,18 @@ export class Fetch {
     return this.#goal !== undefined
   }
 
+  /** The newest question was repeated at least once, and nothing was heard since. */
+  get unanswered(): boolean {
+    return this.#silences > 0
+  }
+
   begin(goal: Goal): void {
     this.stop()
     this.#goal = goal
     this.bytes = 0
     this.#source = 0
     this.#refusals = 0
+    this.#silences = 0
     this.#ask()
   }
 

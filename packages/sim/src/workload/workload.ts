@@ -33,6 +33,8 @@ export class Workload {
   /** The first failure of client code that is not a CoppiceError. */
   failure: unknown
   readonly outcomes = new Map<string, number>()
+  /** Told of every acknowledged write. */
+  onWritten: (() => void) | undefined
   /** Per counter key: increments acknowledged, and those nobody can tell. */
   readonly #counters = new Map<string, { acked: number; unknown: number }>()
 
@@ -141,6 +143,7 @@ export class Workload {
   }
 
   #count(what: string, ending: string): void {
+    if (ending === 'ok') this.onWritten?.()
     const name = `${what}:${ending}`
     this.outcomes.set(name, (this.outcomes.get(name) ?? 0) + 1)
   }
