@@ -1,10 +1,11 @@
 // The arrows of PROTOCOL 2: which messages carry a change from one step to the next, and which answers say that they did their work.
 import type { ConfigState, Epoch, Message, NodeId } from '@coppice/protocol'
 
-/** `push`: the activation, told by itself or with a grant. `append`: the first record of the new epoch, whose primary holds the claim. */
+/** `fetch`: what LEARN names is asked for. `push`: the activation, told by itself or with a grant. `append`: the first record of the new epoch, whose primary holds the claim. */
 export const ARROWS = [
   'reserve',
   'learn',
+  'fetch',
   'drain',
   'seal',
   'enter',
@@ -50,6 +51,9 @@ export class Arrows {
       case 'seal':
       case 'relinquish':
         return message.kind
+      case 'fetchLog':
+      case 'fetchSnapshot':
+        return 'fetch'
       case 'activate':
       case 'grant':
         return message.configuration.epoch > epoch ? 'push' : undefined
@@ -69,6 +73,8 @@ export class Arrows {
         return message.kind === 'accepted' && message.version === this.#versions.get(arrow)
       case 'learn':
         return message.kind === 'learnReply' && message.state === 'ready'
+      case 'fetch':
+        return message.kind === 'logChunk' || message.kind === 'snapshotChunk'
       case 'drain':
         return message.kind === 'drained'
       case 'seal':

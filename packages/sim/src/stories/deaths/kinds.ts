@@ -1,7 +1,8 @@
 // The kinds of change whose arrows are watched: how each begins, who is who in it, and whom its arrows reach.
 import type { NodeId } from '@coppice/protocol'
 import type { Cluster } from '../../cluster.js'
-import type { Arrow, Arrows } from './arrows.js'
+import type { Arrow } from './arrows.js'
+import type { Change } from './watched-change.js'
 
 export const VICTIMS = ['controller', 'source', 'target', 'oldPrimary', 'newPrimary'] as const
 export type Victim = (typeof VICTIMS)[number]
@@ -32,7 +33,7 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'failover',
     spares: 1,
-    without: ['learn', 'drain', 'relinquish'],
+    without: ['learn', 'fetch', 'drain', 'relinquish'],
     next: (_c, prev) => prev.slice(1),
     begin: (c, { prev }) => c.replicas.find((r) => r.id === prev[0])!.crash(),
   },
@@ -48,14 +49,14 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'hand-over',
     spares: 1,
-    without: ['learn', 'relinquish'],
+    without: ['learn', 'fetch', 'relinquish'],
     next: (_c, prev) => [prev[1]!, prev[0]!, prev[2]!],
     begin: (c, { next }) => c.requestHandover(c.replicas.find((r) => r.id === next[0])!),
   },
 ]
 
 /** The machine that a victim is now. */
-export function victimOf(victim: Victim, c: Cluster, cast: Cast, arrows: Arrows): NodeId | undefined {
+export function victimOf(victim: Victim, { c, cast, arrows }: Change): NodeId | undefined {
   const next = arrows.next.length > 0 ? arrows.next : cast.next
   switch (victim) {
     case 'controller':
@@ -73,7 +74,7 @@ export function victimOf(victim: Victim, c: Cluster, cast: Cast, arrows: Arrows)
 }
 
 /** Whether an arrow of this change goes to that machine. */
-export function reaches(arrow: Arrow, id: NodeId, cast: Cast, arrows: Arrows): boolean {
+export function reaches(arrow: Arrow, id: NodeId, { cast, arrows }: Change): boolean {
   const { prev } = cast
   const next = arrows.next.length > 0 ? arrows.next : cast.next
   switch (arrow) {
@@ -84,6 +85,8 @@ export function reaches(arrow: Arrow, id: NodeId, cast: Cast, arrows: Arrows): b
       return next.includes(id) && !prev.includes(id)
     case 'drain':
       return id === prev[0] || id === next[0]
+    case 'fetch':
+      return id === arrows.source
     case 'seal':
       return prev.includes(id)
     case 'enter':
