@@ -60,6 +60,8 @@ export class Fetch {
   #retryAt: Millis = Infinity
   #refusals = 0
   #silences = 0
+  /** The source said that it does not serve now. */
+  #notServing = false
   /** Whom the newest question went to. */
   #asked: NodeId | '' = ''
   #incoming: Incoming | undefined
@@ -73,9 +75,9 @@ export class Fetch {
     return this.#goal !== undefined
   }
 
-  /** The newest question was repeated at least once, and nothing was heard since. */
-  get unanswered(): boolean {
-    return this.#silences > 0
+  /** The newest question brought nothing so far: it had to be repeated, or the source does not serve. */
+  get isFruitless(): boolean {
+    return this.#silences > 0 || this.#notServing
   }
 
   begin(goal: Goal): void {
@@ -85,6 +87,7 @@ export class Fetch {
     this.#source = 0
     this.#refusals = 0
     this.#silences = 0
+    this.#notServing = false
     this.#ask()
   }
 
@@ -165,6 +168,7 @@ export class Fetch {
     const goal = this.#goal
     if (goal === undefined || m.token !== this.#token || from.id !== this.#sourceId(goal)) return
     this.#silences = 0
+    this.#notServing = m.reason === 'notServing'
     if (m.reason === 'onItsWay') {
       this.#onItsWay = true
       return
@@ -202,6 +206,7 @@ export class Fetch {
     if (goal === undefined || token < this.#firstToken || token > this.#token) return undefined
     if (!goal.sources.includes(from.id)) return undefined
     this.#silences = 0
+    this.#notServing = false
     return goal
   }
 

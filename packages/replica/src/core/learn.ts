@@ -48,8 +48,8 @@ export class Learning {
     // That epoch runs without this server: whatever it still was, or was about to be, is over.
     this.#membership.retire()
     this.#install.abort()
-    // Who was asked may be dead by now. One that answers is kept: half a snapshot of it may be here.
-    if (this.#running && m.source.id !== this.#source && this.#fetch.unanswered) this.stop()
+    // Who was asked may be dead by now, or back with an empty disk. One that ships is kept: half a snapshot of it may be here.
+    if (this.#running && m.source.id !== this.#source && this.#fetch.isFruitless) this.stop()
     if (!this.#running && this.#state !== 'failed') this.#bringLog(m.source.id)
     this.#answer(from, m, this.#state, this.#reason)
   }
