@@ -1,6 +1,7 @@
 // The directed stories that catch mutants: each holds every invariant on the real code and breaks one when its rule is switched off.
 import { DRAIN_STORIES } from './mutant-drains.js'
 import { EPOCH_STORIES } from './mutant-epochs.js'
+import { LEARN_STORIES } from './mutant-learners.js'
 import { LEASE_STORIES } from './mutant-leases.js'
 import { READ_STORIES } from './mutant-reads.js'
 import { REPLICATION_STORIES } from './mutant-replication.js'
@@ -12,4 +13,5 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...LEASE_STORIES,
   ...EPOCH_STORIES,
   ...DRAIN_STORIES,
+  ...LEARN_STORIES,
 ]
