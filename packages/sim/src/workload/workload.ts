@@ -117,14 +117,13 @@ export class Workload {
 
   async #loop(client: Client): Promise<void> {
     const { random, host } = client
-    const { thinkMs } = this.cluster.plan
+    const { thinkMs, silences } = this.cluster.plan
     while (!this.stopping) {
       if (random.chance(0.08)) {
         const burst = Array.from({ length: 2 + random.int(10) }, () => this.#one(client))
         await Promise.all(burst)
       } else await this.#one(client)
-      // A long silence now and then: sessions expire only when nobody uses them.
-      await host.sleep(random.chance(0.01) ? random.between(500, 5_000) : random.exponential(thinkMs))
+      await host.sleep(random.chance(silences) ? random.between(500, 5_000) : random.exponential(thinkMs))
     }
     await client.clerk.close()
   }

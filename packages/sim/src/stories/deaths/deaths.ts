@@ -18,7 +18,7 @@ const MOMENTS = ['unsent', 'sent', 'arrived', 'done'] as const
 export type Moment = (typeof MOMENTS)[number]
 
 /** How a machine falls. `returns`: the primary whose death began a failover is back at that moment. */
-const FALLS = ['dies', 'is cut off', 'loses its disk', 'returns'] as const
+const FALLS = ['dies', 'dies with the controller', 'is cut off', 'loses its disk', 'returns'] as const
 export type Fall = (typeof FALLS)[number]
 
 export interface Death extends WatchedChange {
@@ -45,7 +45,8 @@ export const DEATHS: readonly Death[] = KINDS.flatMap((kind) =>
 function falls({ name }: Kind, victim: Victim, fall: Fall): boolean {
   if (name === 'failover' && victim === 'oldPrimary') return fall === 'returns'
   if (fall === 'returns') return false
-  return fall !== 'loses its disk' || (victim !== 'controller' && name !== 'failover')
+  if (victim === 'controller') return fall === 'dies' || fall === 'is cut off'
+  return fall !== 'loses its disk' || name !== 'failover'
 }
 
 function death(kind: Kind, victim: Victim, arrow: Arrow, moment: Moment, fall: Fall): Death {
@@ -91,7 +92,9 @@ function bringDown({ c, kind }: Change, host: Host, fall: Fall): void {
   const comesBack = kind.name === 'failover' && host instanceof ReplicaHost
   switch (fall) {
     case 'dies':
+    case 'dies with the controller':
       host.crash()
+      if (fall !== 'dies') c.leader?.crash()
       if (comesBack) c.kernel.after(AWAY_MS, () => host.start())
       return
     case 'is cut off':

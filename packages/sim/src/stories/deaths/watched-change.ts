@@ -77,7 +77,8 @@ export function watchedChange(
   const told = story(name, play, {
     spares: kind.spares,
     healMs: HEAL_MS,
-    thinkMs: 10,
+    thinkMs: 15,
+    silences: 0,
     clients: 4,
     keys: 3,
     ...plan,
