@@ -46,6 +46,8 @@ export class Cluster {
   /** Set by stories that act on what cores report. */
   onEvent: ((node: NodeId, name: string, fields: Readonly<Record<string, unknown>>) => void) | undefined
   workload: Workload | undefined
+  /** Everything healed: the plan says when, or a story that has nothing more to tell. */
+  healed = false
   crashes = 0
   adminAnswers = 0
   /** Disks that config servers lost. */
@@ -103,6 +105,11 @@ export class Cluster {
     return new ClientHost(name, this.#clock(), this.random.fork(), this.network, this.trace, (address) =>
       this.#serverAt(address),
     )
+  }
+
+  /** Ends the faults before the plan does. */
+  healNow(): void {
+    this.healed = true
   }
 
   /** An operator asks some config server to move the group. */

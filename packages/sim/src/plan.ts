@@ -30,6 +30,8 @@ export interface Plan {
   readonly faults: readonly Fault[]
   /** Pause between the calls of one client, ms. */
   readonly thinkMs: number
+  /** How likely it is a long silence instead: sessions expire only when nobody uses them. */
+  readonly silences: number
   readonly keys: number
   readonly bank: boolean
   readonly locks: boolean
@@ -67,6 +69,7 @@ export function planOf(random: Prng): Plan {
     faultEveryMs: random.pick([350, 800, 1_600]),
     faults: faults.length === 0 ? FAULTS : faults,
     thinkMs: random.pick([20, 50, 100]),
+    silences: 0.01,
     keys: 2 + random.int(4),
     bank: random.chance(0.1),
     locks: random.chance(0.08),

@@ -99,15 +99,17 @@ async function play(cluster: Cluster, workload: Workload, nemesis: Nemesis, opti
     if (workload.failure !== undefined) throw workload.failure
   }
   const never = (): boolean => false
+  const healed = (): boolean => cluster.healed
   cluster.start()
   kernel.after(200, () => workload.start())
   if (options.story === undefined) nemesis.start()
   else options.story(cluster, nemesis, workload)
-  for (let time = COMPARE_EVERY_MS; time < plan.healMs; time += COMPARE_EVERY_MS) {
-    await until(time, never)
+  for (let time = COMPARE_EVERY_MS; time < plan.healMs && !cluster.healed; time += COMPARE_EVERY_MS) {
+    await until(time, healed)
     oracle.compareHashes()
   }
-  await until(plan.healMs + 1, never)
+  await until(plan.healMs + 1, healed)
+  cluster.healed = true
   nemesis.heal()
   await until(kernel.now + 1_000, never)
   workload.stop()

@@ -574,6 +574,52 @@ describe('epochs', () => {
     expect(learn('y')).toMatchObject({ state: 'ready', how: 'none', bytes: 0 })
   })
 
+  it('learner_whose_source_died_asks_the_next_one_that_is_named', () => {
+    const s = startCluster({ ids: ['a', 'b', 'c', 'd'], members: ['a', 'b', 'c'] })
+    addAll(s, [1, 2])
+    s.c.run(100)
+    s.c.crash('c')
+    const learn = (source: string): void => {
+      const attempt = `from ${source}`
+      s.config.send('d', { kind: 'learn', group: 'main', attempt, epoch: 1, source: s.config.entry(source) })
+    }
+    learn('c')
+    s.c.run(500)
+    expect(s.c.view('d').nextIndex).toBe(1)
+    learn('b')
+    s.c.run(100)
+    expect(s.c.view('d').nextIndex).toBe(s.c.view('b').commitIndex)
+  })
+
+  it('learner_whose_source_does_not_serve_asks_the_next_one_that_is_named', () => {
+    // The source was never a member: it has nothing to ship.
+    const s = startCluster({ ids: ['a', 'b', 'c', 'd', 'e'], members: ['a', 'b', 'c'] })
+    addAll(s, [1, 2])
+    s.c.run(100)
+    const learn = (source: string): void =>
+      s.config.send('d', { kind: 'learn', group: 'main', attempt: 'x', epoch: 1, source: s.config.entry(source) })
+    learn('e')
+    s.c.run(50)
+    expect(s.c.sent.findLast((m) => m.from === 'e' && m.to === 'd')?.message).toMatchObject({ reason: 'notServing' })
+    learn('b')
+    s.c.run(100)
+    expect(s.c.view('d').nextIndex).toBe(s.c.view('b').commitIndex)
+  })
+
+  it('learner_stays_with_a_source_that_ships', () => {
+    const s = startCluster({ ids: ['a', 'b', 'c', 'd'], members: ['a', 'b', 'c'], snapshotEveryBytes: 500 })
+    for (let i = 0; i < 60; i++) addAll(s, [i % 7])
+    s.c.run(500)
+    const learn = (source: string): void =>
+      s.config.send('d', { kind: 'learn', group: 'main', attempt: 'x', epoch: 1, source: s.config.entry(source) })
+    learn('c')
+    s.c.run(1)
+    learn('b')
+    s.c.run(300)
+    const asked = s.c.sent.filter((m) => m.from === 'd' && m.message.kind === 'fetchSnapshot').map((m) => m.to)
+    expect(new Set(asked)).toEqual(new Set(['c']))
+  })
+
   it('source_of_a_learner_keeps_snapshot_and_log_until_it_is_done', () => {
     const s = startCluster({ ids: ['a', 'b', 'c', 'd'], members: ['a', 'b', 'c'], snapshotEveryBytes: 500 })
     const writeMuch = (): void => {

@@ -57,6 +57,8 @@ export class Fetch {
   #retryAt: Millis = Infinity
   #refusals = 0
   #silences = 0
+  /** The source said that it does not serve now. */
+  #notServing = false
   /** Whom the newest question went to. */
   #asked: NodeId | '' = ''
   #incoming: IncomingSnapshot | undefined
@@ -70,12 +72,19 @@ export class Fetch {
     return this.#goal !== undefined
   }
 
+  /** The newest question brought nothing so far: it had to be repeated, or the source does not serve. */
+  get isFruitless(): boolean {
+    return this.#silences > 0 || this.#notServing
+  }
+
   begin(goal: Goal): void {
     this.stop()
     this.#goal = goal
     this.bytes = 0
     this.#source = 0
     this.#refusals = 0
+    this.#silences = 0
+    this.#notServing = false
     this.#ask()
   }
 
@@ -171,6 +180,7 @@ export class Fetch {
     if (goal === undefined || m.token < this.#firstToken || m.token > this.#token) return
     if (from.id !== this.#sourceId(goal)) return
     this.#silences = 0
+    this.#notServing = m.reason === 'notServing'
     if (m.reason === 'onItsWay') {
       this.#onItsWay = true
       return
@@ -208,6 +218,7 @@ export class Fetch {
     if (goal === undefined || token < this.#firstToken || token > this.#token) return undefined
     if (!goal.sources.includes(from.id)) return undefined
     this.#silences = 0
+    this.#notServing = false
     return goal
   }
 

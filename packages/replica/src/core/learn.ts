@@ -22,6 +22,8 @@ export class Learning {
   #how: LearnReply['how'] = 'none'
   #bytes = 0
   #running = false
+  /** Whom the running fetch asks. */
+  #source: NodeId | '' = ''
 
   constructor(s: Shared, fetch: Fetch, membership: Membership, install: Install) {
     this.#s = s
@@ -50,6 +52,8 @@ export class Learning {
     // That epoch runs without this server: whatever it still was, or was about to be, is over.
     this.#membership.retire()
     this.#install.abort()
+    // Who was asked may be dead by now, or back with an empty disk. One that ships is kept: half a snapshot of it may be here.
+    if (this.#running && m.source.id !== this.#source && this.#fetch.isFruitless) this.stop()
     if (this.#running) this.#fetch.alsoFrom(m.source.id)
     else if (this.#state !== 'failed') this.#bringLog(m.source.id)
     this.#answer(from, m, this.#state, this.#reason)
@@ -64,6 +68,7 @@ export class Learning {
   #bringLog(source: NodeId): void {
     const s = this.#s
     this.#running = true
+    this.#source = source
     this.#fetch.begin({
       what: 'log',
       sources: [source],

@@ -2,6 +2,7 @@
 import { CONFIG_MUTANTS } from './config.js'
 import type { Mutant } from './mutant.js'
 import { DRAIN_MUTANTS } from './drain.js'
+import { LEARN_MUTANTS } from './learn.js'
 import { REPLICA_MUTANTS } from './replica.js'
 
-export const MUTANTS: readonly Mutant[] = [...REPLICA_MUTANTS, ...CONFIG_MUTANTS, ...DRAIN_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [...REPLICA_MUTANTS, ...CONFIG_MUTANTS, ...DRAIN_MUTANTS, ...LEARN_MUTANTS]

@@ -2,6 +2,7 @@
 import { DRAIN_STORIES } from './mutant-drains.js'
 import { CONFIG_SERVER_STORIES } from './mutant-config-servers.js'
 import { EPOCH_STORIES } from './mutant-epochs.js'
+import { LEARN_STORIES } from './mutant-learners.js'
 import { LEASE_STORIES } from './mutant-leases.js'
 import { READ_STORIES } from './mutant-reads.js'
 import { REPLICATION_STORIES } from './mutant-replication.js'
@@ -14,4 +15,5 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...EPOCH_STORIES,
   ...DRAIN_STORIES,
   ...CONFIG_SERVER_STORIES,
+  ...LEARN_STORIES,
 ]

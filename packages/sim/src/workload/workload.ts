@@ -33,6 +33,8 @@ export class Workload {
   /** The first failure of client code that is not a CoppiceError. */
   failure: unknown
   readonly outcomes = new Map<string, number>()
+  /** Told of every acknowledged write. */
+  onWritten: (() => void) | undefined
   /** Per counter key: increments acknowledged, and those nobody can tell. */
   readonly #counters = new Map<string, { acked: number; unknown: number }>()
 
@@ -115,14 +117,13 @@ export class Workload {
 
   async #loop(client: Client): Promise<void> {
     const { random, host } = client
-    const { thinkMs } = this.cluster.plan
+    const { thinkMs, silences } = this.cluster.plan
     while (!this.stopping) {
       if (random.chance(0.08)) {
         const burst = Array.from({ length: 2 + random.int(10) }, () => this.#one(client))
         await Promise.all(burst)
       } else await this.#one(client)
-      // A long silence now and then: sessions expire only when nobody uses them.
-      await host.sleep(random.chance(0.01) ? random.between(500, 5_000) : random.exponential(thinkMs))
+      await host.sleep(random.chance(silences) ? random.between(500, 5_000) : random.exponential(thinkMs))
     }
     await client.clerk.close()
   }
@@ -141,6 +142,7 @@ export class Workload {
   }
 
   #count(what: string, ending: string): void {
+    if (ending === 'ok') this.onWritten?.()
     const name = `${what}:${ending}`
     this.outcomes.set(name, (this.outcomes.get(name) ?? 0) + 1)
   }
