@@ -12,6 +12,7 @@ export const LEARN_MUTANTS: readonly Mutant[] = [
         find: 'if (this.#running && m.source.id !== this.#source && this.#fetch.isFruitless)',
         replace: 'if (false)',
       },
+      { file: 'replica/dist/core/learn.js', find: 'this.#fetch.alsoFrom(m.source.id);', replace: ';' },
     ],
     story: 'source-of-a-learner-dies',
     seeds: 2,
