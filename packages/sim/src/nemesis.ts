@@ -227,8 +227,13 @@ export class Nemesis {
   /** A replica ends in order and starts again after a while. */
   leave(host: ReplicaHost | undefined): void {
     if (host === undefined || !host.alive || this.#healed) return
-    host.leave(this.#cluster.random.between(200, 1_500))
+    const withinMs = this.#cluster.random.between(200, 1_500)
+    host.leave(withinMs)
     this.#cluster.crashes++
+    // It may end after everything healed.
+    this.#cluster.kernel.after(withinMs + 1, () => {
+      if (this.#healed && !host.retired) host.start()
+    })
     this.#afterwards(1_500, 3_500, () => {
       if (!host.retired) host.start()
     })
