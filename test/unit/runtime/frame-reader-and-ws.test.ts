@@ -25,15 +25,14 @@ function receiver(masked: boolean): Heard {
   const events: string[] = []
   const ws = new Receiver({ ...SOCKET_LIMITS, isServer: masked })
   let over = false
-  const on = (event: string, listener: (...values: never[]) => void): void => void ws.on(event, listener)
-  on('message', (data: Buffer, isBinary: boolean) => events.push(messageLine(data, isBinary)))
-  on('ping', (data: Buffer) => events.push(`ping ${data.toString('hex')}`))
-  on('pong', (data: Buffer) => events.push(`pong ${data.toString('hex')}`))
-  on('conclude', (code: number) => {
+  ws.on('message', (data: Buffer, isBinary: boolean) => events.push(messageLine(data, isBinary)))
+  ws.on('ping', (data: Buffer) => events.push(`ping ${data.toString('hex')}`))
+  ws.on('pong', (data: Buffer) => events.push(`pong ${data.toString('hex')}`))
+  ws.on('conclude', (code: number) => {
     over = true
     events.push(`close ${code}`)
   })
-  on('error', (error: Error) => {
+  ws.on('error', (error: Error) => {
     over = true
     events.push(`error ${error.message}`)
   })
