@@ -1,6 +1,6 @@
 // What a server makes of the bytes of a socket, with one buffer for all sockets and, where this Node cannot share it, without.
 import { randomBytes } from 'node:crypto'
-import { connect, createServer, Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { encodeMessage, FRAGMENT_BYTES, type Message } from '@coppice/protocol'
 import { nodeText } from '@coppice/runtime'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'

@@ -46,8 +46,8 @@ const KIND_LOG_CHUNK = 48
 const KIND_SNAPSHOT_CHUNK = 49
 
 /**
- * Whether whoever gets this message works on its bytes before it returns, or copies them if they are no more than FRAGMENT_BYTES. All others, and values that an app keeps, may be
- * views of the received bytes for as long as they like.
+ * Whether whoever gets this message works on its bytes before it returns, or copies them where they are no more than FRAGMENT_BYTES. All
+ * others, and values that an app keeps, may be views of the received bytes for as long as they like.
  */
 export function isUsedAtOnce(bytes: Uint8Array): boolean {
   switch (bytes[0]) {

@@ -11,11 +11,17 @@ function step(s: Setup, id: string, input: ReplicaInput): ReplicaEffect[] {
   return [...s.c.server(id).core!.step(s.c.now, input)]
 }
 
-function requests(s: Setup, firstRequestId: number, count: number, clerkId = s.clerk.clerkId): ReplicaInput {
+function requests(
+  s: Setup,
+  firstRequestId: number,
+  count: number,
+  clerkId = s.clerk.clerkId,
+  connection = 1,
+): ReplicaInput {
   const ops = packed(Array.from({ length: count }, () => addOp(7)))
   return {
     kind: 'client',
-    connection: 1,
+    connection,
     message: { kind: 'requests', clerkId, firstRequestId, firstIncomplete: 1, count, ops },
   }
 }
@@ -85,6 +91,52 @@ describe('primary', () => {
     const write = step(s, 'a', { kind: 'flush' }).find((e) => e.kind === 'write')!
     const effects = step(s, 'a', { kind: 'written', token: write.token })
     expect(kinds(effects)).toEqual(['reply replies'])
+    expect(s.c.server('a').machine.counters.get(7)?.value).toBe(2)
+  })
+
+  it('sameRunOnAnotherConnection_isExecutedOnce_andAnsweredOnBoth_whenCommitted', () => {
+    const s = startCluster({ members: ['a'] })
+    step(s, 'a', requests(s, 1, 2))
+    expect(step(s, 'a', requests(s, 1, 2, s.clerk.clerkId, 2))).toEqual([])
+    const write = step(s, 'a', { kind: 'flush' }).find((e) => e.kind === 'write')!
+    const effects = step(s, 'a', { kind: 'written', token: write.token })
+    expect(effects.map((e) => (e.kind === 'reply' ? [e.connection, e.message.kind] : e.kind))).toEqual([
+      [1, 'replies'],
+      [2, 'replies'],
+    ])
+    expect(s.c.server('a').machine.counters.get(7)?.value).toBe(2)
+  })
+
+  it('repliesAcrossRegisterSkipAndRuns_leaveInTheOrderOfTheLog', () => {
+    const s = startCluster({ members: ['a'] })
+    const { clerkId } = s.clerk
+    const first = s.c.view('a').nextIndex
+    step(s, 'a', requests(s, 1, 2))
+    const nonce = new Uint8Array(16).fill(9)
+    step(s, 'a', { kind: 'client', connection: 2, message: { kind: 'register', nonce } })
+    step(s, 'a', requests(s, 3, 1))
+    const skip = { kind: 'skip', clerkId, from: 4, to: 5, firstIncomplete: 1 } as const
+    step(s, 'a', { kind: 'client', connection: 1, message: skip })
+    step(s, 'a', requests(s, 1, 1, first + 2, 2))
+    step(s, 'a', requests(s, 6, 1))
+    const write = step(s, 'a', { kind: 'flush' }).find((e) => e.kind === 'write')!
+    const effects = step(s, 'a', { kind: 'written', token: write.token })
+    const told = effects.map((e) => {
+      if (e.kind !== 'reply') return e.kind
+      const m = e.message
+      return m.kind === 'replies' ? `${e.connection}: ${m.clerkId - first} ${m.firstRequestId}` : m.kind
+    })
+    const own = clerkId - first
+    expect(told).toEqual([`1: ${own} 1`, 'registered', `1: ${own} 3`, `1: ${own} 4`, '2: 2 1', `1: ${own} 6`])
+    expect(s.c.server('a').machine.counters.get(7)?.value).toBe(5)
+  })
+
+  it('clientGone_beforeItsRunIsApplied_getsNoReply', () => {
+    const s = startCluster({ members: ['a'] })
+    step(s, 'a', requests(s, 1, 2))
+    step(s, 'a', { kind: 'clientGone', connection: 1 })
+    const write = step(s, 'a', { kind: 'flush' }).find((e) => e.kind === 'write')!
+    expect(step(s, 'a', { kind: 'written', token: write.token })).toEqual([])
     expect(s.c.server('a').machine.counters.get(7)?.value).toBe(2)
   })
 

@@ -2,12 +2,14 @@
 // turn, captures, health, and the stop at the first broken invariant. Time is the test's.
 import { InvariantError, type Clock, type CommonEffect, type CommonInput } from '@coppice/protocol'
 import { NodeDriver, type DrivenCore } from '@coppice/runtime/server'
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 
 type Message = { readonly text: string }
 type Input =
   | CommonInput<Message, Message>
   | { readonly kind: 'flush' }
+  | { readonly kind: 'apply' }
   | { readonly kind: 'capture' }
   | { readonly kind: 'health'; readonly sleptMs: number }
 type Effect = CommonEffect<Message, Message, string> | { readonly kind: 'reload' }
@@ -40,6 +42,7 @@ class TestClock implements Clock {
 class TestCore implements DrivenCore<Input, Effect> {
   wakeAt = Infinity
   wantsFlush = false
+  wantsApply = false
   wantsCapture = false
   readonly inputs: string[] = []
   answer: (input: Input) => Effect[] = () => []
@@ -191,6 +194,59 @@ test('flush_comesOnceAtTheEndOfTheTurn', () => {
   clock.endTurn()
   clock.endTurn()
   expect(core.inputs.filter((each) => each === '0 flush')).toHaveLength(1)
+})
+
+test('apply_comesOnce_whenTheTurnHasLeft', async () => {
+  const { core, driver } = setUp()
+  core.answer = (input) => {
+    core.wantsApply = input.kind !== 'apply'
+    return []
+  }
+  driver.input(gone(1))
+  driver.input(gone(2))
+  expect(core.inputs).not.toContain('0 apply')
+  await turn()
+  await turn()
+  expect(core.inputs.filter((each) => each === '0 apply')).toHaveLength(1)
+})
+
+test('apply_waitsForAFlush_butNotForEveryOneThatFollows', async () => {
+  const { clock, core, driver } = setUp()
+  core.answer = (input) => {
+    core.wantsApply = input.kind !== 'apply'
+    core.wantsFlush = input.kind !== 'flush'
+    return []
+  }
+  driver.input(gone(1))
+  await turn()
+  expect(core.inputs).toEqual(['0 clientGone'])
+  // Whatever else comes in each turn: once its batches are closed it is the time to apply.
+  for (let i = 0; i < 5; i++) {
+    driver.input(gone(2))
+    clock.endTurn()
+    await turn()
+  }
+  expect(core.inputs.filter((each) => each === '0 apply').length).toBeGreaterThanOrEqual(5)
+})
+
+test('apply_isNotGiven_toACoreThatHasNothingDue_afterAReplacement', async () => {
+  const { core, driver } = setUp()
+  core.wantsApply = true
+  driver.input(gone(1))
+  const next = new TestCore()
+  driver.replaceCore(next)
+  await turn()
+  await turn()
+  expect(core.inputs).toEqual(['0 clientGone'])
+  expect(next.inputs).toEqual([])
+  next.wantsApply = true
+  next.answer = (input) => {
+    next.wantsApply = input.kind !== 'apply'
+    return []
+  }
+  driver.input(gone(2))
+  await turn()
+  expect(next.inputs).toEqual(['0 clientGone', '0 apply'])
 })
 
 test('capture_goesOnWhenIdle_andAlsoUnderLoad', () => {

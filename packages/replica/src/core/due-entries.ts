@@ -3,18 +3,15 @@
 import type { ClerkId, RecordHeader } from '@coppice/protocol'
 import type { Applier } from './apply.js'
 
-/** Due records of a backup hold entries of any clerk. */
-const ANY_CLERK = -1
-
-interface Due {
-  readonly clerkId: ClerkId
-  readonly apply: (applier: Applier) => void
-}
+type Apply = (applier: Applier) => void
 
 export class DueEntries {
   readonly #applier: Applier
-  #list: Due[] = []
-  #runs = 0
+  #list: Apply[] = []
+  /** Clerks whose runs are due: a turn may have one of each of many thousands. */
+  readonly #clerks = new Set<ClerkId>()
+  /** Records that are due hold entries of any clerk. */
+  #records = 0
 
   constructor(applier: Applier) {
     this.#applier = applier
@@ -25,14 +22,15 @@ export class DueEntries {
   }
 
   /** A run of this clerk, which follows everything that is due. */
-  run(clerkId: ClerkId, apply: (applier: Applier) => void): void {
-    this.#list.push({ clerkId, apply })
-    this.#runs++
+  run(clerkId: ClerkId, apply: Apply): void {
+    this.#list.push(apply)
+    this.#clerks.add(clerkId)
   }
 
   /** A whole record, whose header was checked. */
   record(header: RecordHeader, bytes: Uint8Array): void {
-    this.#list.push({ clerkId: ANY_CLERK, apply: (applier) => applier.record(header, bytes) })
+    this.#list.push((applier) => applier.record(header, bytes))
+    this.#records++
   }
 
   /** Applies all that is due, in the order of the log. */
@@ -40,17 +38,18 @@ export class DueEntries {
     if (this.#list.length === 0) return
     const list = this.#list
     this.#list = []
-    this.#runs = 0
-    for (const { apply } of list) apply(this.#applier)
+    this.#clerks.clear()
+    this.#records = 0
+    for (const apply of list) apply(this.#applier)
   }
 
   /** Applies all that is due, if runs are: those make replies. */
   settleRuns(): void {
-    if (this.#runs > 0) this.settle()
+    if (this.#clerks.size > 0) this.settle()
   }
 
   /** Applies all that is due, if something of this clerk is. */
   settleFor(clerkId: ClerkId): void {
-    for (const due of this.#list) if (due.clerkId === clerkId || due.clerkId === ANY_CLERK) return this.settle()
+    if (this.#records > 0 || this.#clerks.has(clerkId)) this.settle()
   }
 }
