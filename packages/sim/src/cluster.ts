@@ -21,7 +21,7 @@ import type { Prng } from './kernel/prng.js'
 import type { Trace } from './kernel/trace.js'
 import { Oracle } from './oracle/oracle.js'
 import type { Plan } from './plan.js'
-import { ANSWER_BOUND_MS } from './plan.js'
+import { ANSWER_BOUND_MS, ZONES } from './plan.js'
 import type { Workload } from './workload/workload.js'
 
 /** Native helpers that pure code cannot have by itself. */
@@ -196,6 +196,7 @@ export class Cluster {
       const options = {
         id,
         address: `${id}:7000`,
+        ...(plan.zoned ? { zone: ZONES[(i - 1) % ZONES.length]! } : {}),
         configServers: this.#firstConfigs,
         pid: 1,
         version: 'sim',

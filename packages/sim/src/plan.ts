@@ -1,6 +1,6 @@
 // Everything a run's seed decides before it begins: the machines, their speeds, how messages travel, which faults may happen.
 import { DEFAULT_ELECTION, DEFAULT_PARAMS } from '@coppice/protocol'
-import type { ElectionParams, Params } from '@coppice/protocol'
+import type { Affinity, ElectionParams, Params } from '@coppice/protocol'
 import type { PassMode } from './kernel/by-value.js'
 import type { Prng } from './kernel/prng.js'
 import { FAULTS } from './nemesis.js'
@@ -34,7 +34,14 @@ export interface Plan {
   readonly bank: boolean
   readonly locks: boolean
   readonly cache: boolean
+  /** Replicas and clients stand in zones, most load comes from one of them, now from this and now from that, and the primary follows. */
+  readonly zoned: boolean
 }
+
+/** Of replicas and clients, one after the other. */
+export const ZONES = ['east', 'west', 'north'] as const
+/** Affinity for runs of some seconds. */
+export const QUICK_AFFINITY: Affinity = { mode: 'auto', windowMs: 900, pauseMs: 1_500, operatorMs: 3_000 }
 
 /** Bound of I10: what is pending when everything is healed is answered within this, ms. */
 export const ANSWER_BOUND_MS = 15_000
@@ -47,7 +54,7 @@ export function planOf(random: Prng): Plan {
     leaseReads: random.chance(0.88),
     clerkTtlMs: random.chance(0.3) ? 2_500 : DEFAULT_PARAMS.clerkTtlMs,
   }
-  return {
+  const plan = {
     configServers: 3,
     wanted: 3,
     spares: random.chance(0.6) ? 1 : 2,
@@ -72,4 +79,6 @@ export function planOf(random: Prng): Plan {
     locks: random.chance(0.08),
     cache: random.chance(0.1),
   }
+  const zoned = random.chance(0.2)
+  return { ...plan, zoned, params: zoned ? { ...params, affinity: QUICK_AFFINITY } : params }
 }

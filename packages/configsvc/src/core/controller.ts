@@ -17,6 +17,7 @@ import type {
   Sender,
 } from '@coppice/protocol'
 import type { AdminRequest } from './admins.js'
+import { PrimaryAffinity } from './affinity.js'
 import type {
   AttemptEnv,
   AttemptInput,
@@ -73,6 +74,7 @@ export class GroupController {
   private readonly pauses = new Pauses()
   private readonly distrust = new Distrust()
   private readonly operators: Operators
+  private readonly affinity: PrimaryAffinity
   private running: Running | undefined
   /** Members left out of failovers since the last activation. */
   private readonly leftOut = new Set<NodeId>()
@@ -86,6 +88,7 @@ export class GroupController {
   constructor(host: ControllerHost) {
     this.host = host
     this.operators = new Operators(host)
+    this.affinity = new PrimaryAffinity(host.now, host.chosen)
     this.leases = new Leases(host.electedAt)
     this.detector = new Detector(host.now, host.chosen.params.failMs)
   }
@@ -163,6 +166,7 @@ export class GroupController {
         unreachable(registration)
     }
     this.detector.onReport(now, report, chosen)
+    this.affinity.onReport(now, report, chosen)
     this.maybeMeasured(report)
     this.leaseRequest(from, report)
     this.maybeBegin()
@@ -243,13 +247,18 @@ export class GroupController {
       detector: this.detector,
       distrust: this.distrust,
       leftOut: this.leftOut,
+      affinity: this.affinity,
       admin: this.operators.head,
       enoughSince: this.enoughSince,
     })
     this.note = planned.note
     this.noteTooFew(planned)
     if (planned.waitUntil !== undefined) this.planAgainAt = planned.waitUntil
-    if (planned.answer !== undefined) return this.conclude(planned.answer)
+    if (planned.answer !== undefined) {
+      // That the primary shall be who it is, is a choice, too.
+      if (planned.answer.ok && this.operators.head?.affinity === undefined) this.affinity.operatorChose(now, chosen)
+      return this.conclude(planned.answer)
+    }
     this.pauses.trouble(planned.stoppedAt)
     if (planned.plan !== undefined) this.begin(planned.plan, planned.troubled)
   }
@@ -273,6 +282,7 @@ export class GroupController {
       this.distrust.add(now, id)
       this.host.event('memberSuspected', { group: chosen.group, id, why: plan.detail })
     }
+    if (plan.cause === 'affinity') this.affinity.begun(now, chosen)
     this.host.event('attemptBegun', { group: chosen.group, cause: plan.cause, detail: plan.detail, next: plan.next })
     const steps = reconfigure(this.env(), plan, chosen.epoch)
     this.running = { plan, steps, begunAt: now, stage: 'reserve', until: undefined }
@@ -302,6 +312,7 @@ export class GroupController {
     this.leases.closed = false
     if (result.kind === 'activated') {
       const { group, epoch, members, start } = result.state
+      this.affinity.activated(now, result.state)
       this.failures = 0
       this.retryAt = 0
       this.leftOut.clear()

@@ -5,6 +5,7 @@ import { LEASE_STORIES } from './leases.js'
 import { MACHINE_STORIES } from './machines.js'
 import { PLAN_STORIES } from './plans.js'
 import type { Story } from './tell.js'
+import { ZONE_STORIES } from './zones.js'
 
 export type { Story } from './tell.js'
 export const STORIES: readonly Story[] = [
@@ -13,4 +14,5 @@ export const STORIES: readonly Story[] = [
   ...PLAN_STORIES,
   ...LEASE_STORIES,
   ...CALL_STORIES,
+  ...ZONE_STORIES,
 ]
