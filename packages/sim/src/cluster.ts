@@ -21,8 +21,9 @@ import type { Prng } from './kernel/prng.js'
 import type { Trace } from './kernel/trace.js'
 import { Oracle } from './oracle/oracle.js'
 import type { Plan } from './plan.js'
-import { ANSWER_BOUND_MS, ZONES } from './plan.js'
+import { ANSWER_BOUND_MS } from './plan.js'
 import type { Workload } from './workload/workload.js'
+import { ZONES } from './zones.js'
 
 /** Native helpers that pure code cannot have by itself. */
 export interface SimPorts {

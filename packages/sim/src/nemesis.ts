@@ -6,7 +6,7 @@ import type { ConfigHost } from './hosts/config-host.js'
 import type { Host } from './hosts/host.js'
 import type { ReplicaHost } from './hosts/replica-host.js'
 import { resetSomeLink } from './kernel/links.js'
-import { ZONES } from './plan.js'
+import { ZONES } from './zones.js'
 
 export const FAULTS = [
   'crashReplica',

@@ -1,10 +1,11 @@
 // Everything a run's seed decides before it begins: the machines, their speeds, how messages travel, which faults may happen.
 import { DEFAULT_ELECTION, DEFAULT_PARAMS } from '@coppice/protocol'
-import type { Affinity, ElectionParams, Params } from '@coppice/protocol'
+import type { ElectionParams, Params } from '@coppice/protocol'
 import type { PassMode } from './kernel/by-value.js'
 import type { Prng } from './kernel/prng.js'
 import { FAULTS } from './nemesis.js'
 import type { Fault } from './nemesis.js'
+import { QUICK_AFFINITY } from './zones.js'
 
 export interface Plan {
   readonly configServers: number
@@ -37,11 +38,6 @@ export interface Plan {
   /** Replicas and clients stand in zones, most load comes from one of them, now from this and now from that, and the primary follows. */
   readonly zoned: boolean
 }
-
-/** Of replicas and clients, one after the other. */
-export const ZONES = ['east', 'west', 'north'] as const
-/** Affinity for runs of some seconds. */
-export const QUICK_AFFINITY: Affinity = { mode: 'auto', windowMs: 900, pauseMs: 1_500, operatorMs: 3_000 }
 
 /** Bound of I10: what is pending when everything is healed is answered within this, ms. */
 export const ANSWER_BOUND_MS = 15_000

@@ -2,8 +2,8 @@
 import { DEFAULT_PARAMS } from '@coppice/protocol'
 import type { Cluster } from '../cluster.js'
 import { check } from '../kernel/violation.js'
-import { QUICK_AFFINITY, ZONES } from '../plan.js'
 import type { Plan } from '../plan.js'
+import { QUICK_AFFINITY, ZONES } from '../zones.js'
 import { START_MS, story } from './tell.js'
 import type { Story } from './tell.js'
 
