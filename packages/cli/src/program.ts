@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { EXIT, exitCodeOf, failureJson, messageOf } from './base/exit.js'
 import { note, paint } from './base/output.js'
+import { addAffinity } from './verbs/affinity.js'
 import { addBench } from './verbs/bench.js'
 import { addChaos } from './verbs/chaos.js'
 import { addCheckHistory } from './verbs/check-history.js'
@@ -54,7 +55,8 @@ Examples:
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
   const look = [addStatus, addEpochs, addVerify]
-  const change = [addReconfigure, addHandover, addReplica, addConfigsvc, addRestart, addKv, addLock, addChaos]
+  const members = [addReconfigure, addHandover, addAffinity, addReplica, addConfigsvc, addRestart]
+  const change = [...members, addKv, addLock, addChaos]
   for (const add of [addDev, addServer, ...look, ...change, addBench, addSim, addCheckHistory]) add(program)
   overrideExits(program)
   return program

@@ -1,6 +1,6 @@
 // The value of a group's Paxos register (PROTOCOL 1): the whole of what the config service knows about the group.
 import { z } from 'zod'
-import { MAX_ZONE_CHARS } from './limits.js'
+import { MAX_MEMBERS, MAX_ZONE_CHARS } from './limits.js'
 import { paramsSchema } from './params.js'
 
 export const nodeIdSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
@@ -32,7 +32,7 @@ export const configServerChangeSchema = z.strictObject({
 export type ConfigServerChange = z.infer<typeof configServerChangeSchema>
 
 /** Why an epoch was begun. */
-export const causeSchema = z.enum(['bootstrap', 'failover', 'restore', 'operator', 'leave'])
+export const causeSchema = z.enum(['bootstrap', 'failover', 'restore', 'operator', 'leave', 'affinity'])
 export type Cause = z.infer<typeof causeSchema>
 
 export const catchUpSchema = z.strictObject({
@@ -91,7 +91,7 @@ export const configStateSchema = z.strictObject({
   /** Highest epoch number handed to an attempt. */
   reservedEpoch: index,
   /** How many members the group should have. */
-  wanted: z.number().int().min(1).max(15),
+  wanted: z.number().int().min(1).max(MAX_MEMBERS),
   servers: z.array(serverSchema),
   /** In `main` the config servers whose votes count for every group (P6); in other groups a copy of that, for their replicas and clerks. */
   configServers: z.array(configServerSchema),

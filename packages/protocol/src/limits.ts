@@ -6,6 +6,8 @@ const MiB = 1024 * KiB
 /** Version of the wire protocol; a hello with another one is refused. */
 export const PROTOCOL_VERSION = 2
 
+/** Members of a configuration at the most. */
+export const MAX_MEMBERS = 15
 /** Characters of the name of a zone. */
 export const MAX_ZONE_CHARS = 64
 

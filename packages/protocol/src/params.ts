@@ -2,6 +2,19 @@
 // uses the same. The relations that safety and liveness need are asserted where they are made.
 import { z } from 'zod'
 
+/** Whether, and how reluctantly, the primary follows the zone that most writes come from. */
+export const affinitySchema = z.strictObject({
+  mode: z.enum(['off', 'auto']),
+  /** For so long a zone must have the most writes before it gets the primary, ms. */
+  windowMs: z.number().positive(),
+  /** From one such hand-over to the next at the least, ms. */
+  pauseMs: z.number().positive(),
+  /** For so long the primary that an operator chose stays where it is, ms. */
+  operatorMs: z.number().positive(),
+})
+export type Affinity = z.infer<typeof affinitySchema>
+export const DEFAULT_AFFINITY: Affinity = { mode: 'off', windowMs: 30_000, pauseMs: 60_000, operatorMs: 600_000 }
+
 export const paramsSchema = z.strictObject({
   /** ρ: bound on the drift of any monotonic clock against real time (A1). */
   drift: z.number().min(0).max(0.2),
@@ -19,6 +32,7 @@ export const paramsSchema = z.strictObject({
   minReplicas: z.number().int().min(1).nullable(),
   /** A clerk idle longer than this by the log's elapsed time is removed, ms. */
   clerkTtlMs: z.number().positive(),
+  affinity: affinitySchema.default(DEFAULT_AFFINITY),
 })
 export type Params = z.infer<typeof paramsSchema>
 
@@ -31,6 +45,7 @@ export const DEFAULT_PARAMS: Params = {
   leaseReads: true,
   minReplicas: null,
   clerkTtlMs: 600_000,
+  affinity: DEFAULT_AFFINITY,
 }
 
 /** D_r: how long the holder counts a lease (L4): D (1−ρ)/(1+ρ). */

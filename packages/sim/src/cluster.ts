@@ -23,6 +23,7 @@ import { Oracle } from './oracle/oracle.js'
 import type { Plan } from './plan.js'
 import { ANSWER_BOUND_MS } from './plan.js'
 import type { Workload } from './workload/workload.js'
+import { ZONES } from './zones.js'
 
 /** Native helpers that pure code cannot have by itself. */
 export interface SimPorts {
@@ -203,6 +204,7 @@ export class Cluster {
       const options = {
         id,
         address: `${id}:7000`,
+        ...(plan.zoned ? { zone: ZONES[(i - 1) % ZONES.length]! } : {}),
         configServers: this.#firstConfigs,
         pid: 1,
         startedAt: 0,

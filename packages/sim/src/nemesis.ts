@@ -6,6 +6,7 @@ import type { ConfigHost } from './hosts/config-host.js'
 import type { Host } from './hosts/host.js'
 import type { ReplicaHost } from './hosts/replica-host.js'
 import { resetSomeLink } from './kernel/links.js'
+import { ZONES } from './zones.js'
 
 export const FAULTS = [
   'crashReplica',
@@ -68,6 +69,22 @@ export class Nemesis {
     const { kernel, plan } = this.#cluster
     kernel.at(plan.faultsFromMs, () => this.#next())
     kernel.at(plan.healMs, () => this.heal())
+    if (plan.zoned) kernel.at(plan.faultsFromMs, () => this.#moveLoadAgainAndAgain())
+  }
+
+  /** From now on most load comes from another zone. */
+  moveLoad(): void {
+    const { workload, random, trace, kernel } = this.#cluster
+    const zone = random.pick(ZONES.filter((other) => other !== workload?.busyZone))
+    if (trace.enabled) trace.line(kernel.now, 'nemesis', `load comes from ${zone}`)
+    if (workload !== undefined) workload.busyZone = zone
+  }
+
+  #moveLoadAgainAndAgain(): void {
+    if (this.#healed) return
+    this.moveLoad()
+    const { random, kernel } = this.#cluster
+    kernel.after(random.between(1_200, 4_000), () => this.#moveLoadAgainAndAgain())
   }
 
   #next(): void {

@@ -5,6 +5,7 @@ import type { PassMode } from './kernel/by-value.js'
 import type { Prng } from './kernel/prng.js'
 import { FAULTS } from './nemesis.js'
 import type { Fault } from './nemesis.js'
+import { QUICK_AFFINITY } from './zones.js'
 
 export interface Plan {
   readonly configServers: number
@@ -36,6 +37,8 @@ export interface Plan {
   readonly bank: boolean
   readonly locks: boolean
   readonly cache: boolean
+  /** Replicas and clients stand in zones, most load comes from one of them, now from this and now from that, and the primary follows. */
+  readonly zoned: boolean
 }
 
 /** Bound of I10: what is pending when everything is healed is answered within this, ms. */
@@ -49,7 +52,7 @@ export function planOf(random: Prng): Plan {
     leaseReads: random.chance(0.88),
     clerkTtlMs: random.chance(0.3) ? 2_500 : DEFAULT_PARAMS.clerkTtlMs,
   }
-  return {
+  const plan = {
     configServers: 3,
     wanted: 3,
     spares: random.chance(0.6) ? 1 : 2,
@@ -75,4 +78,6 @@ export function planOf(random: Prng): Plan {
     locks: random.chance(0.08),
     cache: random.chance(0.1),
   }
+  const zoned = random.chance(0.2)
+  return { ...plan, zoned, params: zoned ? { ...params, affinity: QUICK_AFFINITY } : params }
 }

@@ -105,3 +105,30 @@ describe('a clerk of a zone', () => {
     await clerk.close()
   })
 })
+
+describe('what replicas are told', () => {
+  const said = (cluster: FakeCluster): string[] =>
+    cluster.heard.flatMap(({ at, message }) => (message.kind === 'zone' ? [`${at} ${message.zone}`] : [])).sort()
+
+  test('zone_isSaidOncePerConnection_andAgainWhenAnEpochBegins', async () => {
+    const cluster = zoned(6)
+    const clerk = await opened(cluster, 'east')
+    expect(said(cluster)).toEqual(['r1 east', 'r2 east', 'r3 east'])
+    for (let i = 0; i < 5; i++) await cluster.time.until(clerk.submit(bytesOf('w')))
+    expect(said(cluster).length).toBe(3)
+    cluster.heard.length = 0
+    cluster.elect(['r2', 'r1', 'r3'])
+    await cluster.time.until(clerk.submit(bytesOf('w')), 3_000)
+    await cluster.time.run(100)
+    expect(said(cluster)).toEqual(['r1 east', 'r2 east', 'r3 east'])
+    await clerk.close()
+  })
+
+  test('clerkWithoutAZone_saysNothing', async () => {
+    const cluster = zoned(7)
+    const clerk = cluster.newClerk()
+    await cluster.time.until(clerk.submit(bytesOf('w')))
+    expect(said(cluster)).toEqual([])
+    await clerk.close()
+  })
+})

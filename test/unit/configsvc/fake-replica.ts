@@ -50,6 +50,10 @@ export class FakeReplica {
   resumed = 0
   leaving = false
   mayLeave = false
+  zone: string | undefined
+  /** What it admitted as primary of `writesEpoch`, by zone. */
+  private readonly writes = new Map<string, number>()
+  private writesEpoch = 0
   group = 'main'
   digest = 'fake'
   private readonly nonces = new Map<string, number>()
@@ -70,7 +74,21 @@ export class FakeReplica {
   }
 
   get entry(): ServerEntry {
-    return { id: this.id, storeId: this.storeId, address: `${this.id}:1` }
+    const { id, storeId, zone } = this
+    return { id, storeId, address: `${id}:1`, ...(zone === undefined ? {} : { zone }) }
+  }
+
+  countWrites(zone: string, operations: number): void {
+    if (this.writesEpoch !== this.epoch) this.writes.clear()
+    this.writesEpoch = this.epoch
+    this.writes.set(zone, (this.writes.get(zone) ?? 0) + operations)
+  }
+
+  private get writesTold(): Pick<Report, 'writes'> {
+    const { members = [], params } = this.configuration ?? {}
+    if (members[0] !== this.id || params?.affinity.mode !== 'auto') return {}
+    const counted = this.writesEpoch === this.epoch ? [...this.writes] : []
+    return { writes: counted.map(([zone, operations]) => ({ zone, operations })) }
   }
 
   get sealed(): boolean {
@@ -117,6 +135,7 @@ export class FakeReplica {
       digest: this.digest,
       nonce: this.epoch > 0 ? this.makeNonce() : '',
       ...(this.trouble === undefined ? {} : { trouble: this.trouble }),
+      ...this.writesTold,
       ...(this.leaving ? { leaving: true as const } : {}),
       freeDiskBytes: 2 ** 40,
     })

@@ -4,6 +4,7 @@ import { DEFAULT_ELECTION, DEFAULT_PARAMS } from '@coppice/protocol'
 import type {
   Accepted,
   AdminResult,
+  Affinity,
   Ballot,
   ClientToConfig,
   ConfigServerChange,
@@ -227,6 +228,19 @@ export class Network {
   /** Sends an operator's request to the leader and runs until it is answered. */
   reconfigure(to: NodeId[], adminId = `admin-${to.join()}`, withinMs = 20_000): AdminResult {
     return this.askAdmin({ kind: 'admin', requestId: 1, adminId, group: 'main', to }, adminId, withinMs)
+  }
+
+  /** Asks the leader whether the primary shall follow its writers, and runs until it is answered. */
+  setAffinity(affinity: Affinity['mode']): AdminResult {
+    const adminId = `affinity-${affinity}-${this.now}`
+    const message = { kind: 'admin' as const, requestId: 1, adminId, group: 'main', to: [], affinity }
+    return this.askAdmin(message, adminId, 20_000)
+  }
+
+  /** Clerks of this zone had operations admitted. */
+  countWrites(zone: string, operations: number): void {
+    const primary = this.main?.members[0]
+    if (primary !== undefined) this.replicas.get(primary)!.countWrites(zone, operations)
   }
 
   private askAdmin(message: ClientToConfig, adminId: string, withinMs: number): AdminResult {

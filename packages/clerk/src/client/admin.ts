@@ -3,6 +3,7 @@
 import { CoppiceError } from '@coppice/protocol'
 import type {
   AdminResult,
+  Affinity,
   ClientLink,
   ClientToConfig,
   ClientToReplica,
@@ -129,7 +130,17 @@ export class AdminClient {
     return this.#change({ adminId, to: [to], handover: true })
   }
 
-  #change(change: { adminId: string; to: NodeId[]; handover?: true }): Promise<AdminResult> {
+  /** Whether the primary follows the zone most writes come from. Otherwise the same as `reconfigure`. */
+  async setAffinity(affinity: Affinity['mode'], adminId: string): Promise<AdminResult> {
+    return this.#change({ adminId, to: [], affinity })
+  }
+
+  #change(change: {
+    adminId: string
+    to: NodeId[]
+    handover?: true
+    affinity?: Affinity['mode']
+  }): Promise<AdminResult> {
     const { group } = this.#options
     const question = (requestId: number): ConfigQuestion => ({ kind: 'admin', requestId, group, ...change })
     return this.#askConfig('unknown', question, (answer) => {

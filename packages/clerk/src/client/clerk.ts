@@ -74,6 +74,7 @@ export class Clerk implements ClerkLike {
         configDialer: ports.configDialer,
         replicaDialer: ports.replicaDialer,
         group,
+        zone,
         onMessage: (member, message) => this.#onMessage(member, message),
         onChange: () => this.#onChange(),
         onRefused: (code, message) => this.#failAll(code, message),

@@ -36,6 +36,8 @@ export interface RoutingPorts {
   readonly configDialer: Dialer<ClientToConfig, ConfigToClient>
   readonly replicaDialer: Dialer<ClientToReplica, ReplicaToClient>
   readonly group: GroupName
+  /** Where this clerk stands; '': nowhere in particular. */
+  readonly zone: string
   readonly onMessage: (member: Member, message: ReplicaToClient) => void
   /** Links or roles have changed: what waits may have somewhere to go, what was sent may have to be sent elsewhere. */
   readonly onChange: () => void
@@ -243,6 +245,7 @@ export class Routing {
     }
     this.#newestEpoch = Math.max(this.#newestEpoch, configuration.epoch)
     this.#follow()
+    if (begun) for (const member of this.members.all()) this.#tellZone(member)
     // A change that begins no epoch (a reservation, a new server) does not bring back a primary that was lost; and an epoch already
     // heard of is still to be found.
     const lost = !begun && this.primary() === undefined
@@ -250,8 +253,15 @@ export class Routing {
     this.#ports.onChange()
   }
 
+  // A primary counts where its writes come from; a server that was rebuilt from disk knows nothing of its connections.
+  #tellZone(member: Member): void {
+    const { zone } = this.#ports
+    if (zone !== '' && member.link?.open === true) member.link.send({ kind: 'zone', zone })
+  }
+
   #onOpen(member: Member): void {
     this.#refusedBy = undefined
+    this.#tellZone(member)
     if (this.isPrimary(member) && this.#newestEpoch <= (this.configuration?.epoch ?? 0)) this.#finder.enough()
     this.#ports.onChange()
   }

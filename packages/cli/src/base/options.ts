@@ -38,6 +38,16 @@ export function namedAddress(text: string): { id: string; address: string } {
   return { id: idOption(text.slice(0, at).trim()), address }
 }
 
+export const AFFINITY_MODES = ['off', 'auto'] as const
+export type AffinityMode = (typeof AFFINITY_MODES)[number]
+
+/** Whether the primary follows its writers. */
+export function affinityOption(text: string): AffinityMode {
+  const mode = AFFINITY_MODES.find((each) => each === text)
+  if (mode !== undefined) return mode
+  throw new InvalidArgumentError(`It must be ${AFFINITY_MODES.join(' or ')}.`)
+}
+
 /** Names of zones. */
 export function zonesOption(text: string): string[] {
   return text.split(',').map((part) => {

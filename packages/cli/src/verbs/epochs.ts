@@ -15,6 +15,7 @@ export function addEpochs(program: Command): void {
       `
 caught up    none: it had all; delta: entries of the log; full: a snapshot and the log behind it. With what was shipped and how long that
              took; "ahead" is the part that was shipped before anything stopped
+cause        bootstrap, failover, restore (members come back), operator, leave (a member goes down), affinity (the primary follows its writers)
 write pause  from when the epoch before could commit nothing more (in a failover: since its member was last heard) until the new
              primary admits writes
 read pause   the part of it in which no member held a lease: from the last one that gave up its own until the first new grant

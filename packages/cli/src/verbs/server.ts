@@ -1,10 +1,20 @@
 // coppice server: one config server or one replica in this process, as it runs in production.
+import { DEFAULT_AFFINITY } from '@coppice/protocol'
 import type { Logger } from '@coppice/runtime/server'
 import type { Command } from 'commander'
 import { settingsFor } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
 import { findConfigServers } from '../base/find-config-servers.js'
-import { addressOption, countOption, idOption, namedAddresses, someAddresses } from '../base/options.js'
+import {
+  AFFINITY_MODES,
+  addressOption,
+  affinityOption,
+  countOption,
+  idOption,
+  namedAddresses,
+  someAddresses,
+} from '../base/options.js'
+import type { AffinityMode } from '../base/options.js'
 import { print, printJson } from '../base/output.js'
 import type { Settings } from '../base/settings.js'
 import { attachToParent } from '../dev/parent.js'
@@ -22,6 +32,7 @@ interface ServerFlags {
   readonly peers?: { id: string; address: string }[]
   readonly join?: string[]
   readonly wanted?: number
+  readonly affinity?: AffinityMode
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
 }
 
@@ -47,12 +58,18 @@ export function addServer(program: Command): void {
       someAddresses,
     )
     .option('--wanted <n>', 'members that a group shall have', countOption(1), 3)
+    .option(
+      '--affinity <mode>',
+      `${AFFINITY_MODES.join(' or ')}: whether primaries follow their writers`,
+      affinityOption,
+    )
     .addHelpText(
       'after',
       `
 Give every config server of a new cluster the same --peers; one that joins a running cluster gets --join instead, and has no vote until
 "coppice configsvc add" or "replace" names it. Both are read at the first start only: later the config servers are those that the data
-directory knows. The directory of --data belongs to this server alone.
+directory knows. The directory of --data belongs to this server alone. --wanted and --affinity are for groups that are formed while this
+server leads; of a group that runs, "coppice affinity" changes the latter.
 
 Example:
   coppice server configsvc --id c1 --listen 10.0.0.1:7101 --peers c1=10.0.0.1:7101,c2=10.0.0.2:7101,c3=10.0.0.3:7101 --data /var/lib/coppice/c1
@@ -61,12 +78,13 @@ Example:
     .action(async (_flags, command: Command) => {
       await serve('config', command, async (settings, flags, logger) => {
         const { startConfigServer } = await import('@coppice/configsvc/server')
-        const { id, listen, wanted, advertise, join } = flags
+        const { id, listen, wanted, affinity, advertise, join } = flags
         if ((flags.peers === undefined) === (join === undefined))
           throw new CliError(EXIT.usage, 'either --peers (a new cluster) or --join (a running one) is needed')
         const peers = flags.peers ?? (await findConfigServers(join!, settings.group, settings.data))
         const optional = {
           ...(wanted === undefined ? {} : { wanted }),
+          ...(affinity === undefined ? {} : { params: { affinity: { ...DEFAULT_AFFINITY, mode: affinity } } }),
           ...(advertise === undefined ? {} : { advertise }),
           ...(join === undefined ? {} : { join: true }),
         }

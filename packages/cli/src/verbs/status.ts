@@ -1,6 +1,6 @@
 // coppice status: every process of the cluster with what it says about itself.
 import type { AdminClient } from '@coppice/clerk'
-import type { ConfigState, ProcessStatus } from '@coppice/protocol'
+import type { Affinity, ConfigState, ProcessStatus, ServerEntry } from '@coppice/protocol'
 import type { Command } from 'commander'
 import { configAddresses, devCluster, settingsFor, withAdmin } from '../base/context.js'
 import { EXIT, exitCodeOf, messageOf } from '../base/exit.js'
@@ -17,6 +17,8 @@ const UNKNOWN = '?'
 /** One line of the answer; a process that does not answer has only what others know of it. */
 type Line = Pick<ProcessStatus, 'id' | 'group' | 'address' | 'note'> & {
   readonly role: ProcessStatus['role'] | 'unreachable'
+  /** Where a replica stands, as the register has it; null: it has not said. */
+  readonly zone: string | null
   readonly pid: number | null
   readonly uptimeMs: number | null
   readonly epoch: number | null
@@ -32,6 +34,8 @@ interface Status {
   readonly leader: string | null
   readonly primary: string | null
   readonly members: readonly string[]
+  /** Whether the primary follows the zone that most writes come from. */
+  readonly affinity: Affinity['mode'] | null
   /** Ids of those that do not answer. */
   readonly unreachable: readonly string[]
   /** What is wrong and what to do, in plain words; empty when all is well. */
@@ -42,7 +46,7 @@ interface Status {
 export function addStatus(program: Command): void {
   program
     .command('status')
-    .description('every process with its role, pid, epoch, indexes and lease')
+    .description('every process with its role, pid, zone, epoch, indexes and lease')
     .option('-w, --watch', 'again every second, until Ctrl-C')
     .addHelpText(
       'after',
@@ -78,9 +82,7 @@ async function statusOf(settings: Settings): Promise<{ status: Status; failure: 
       failure = error
       return undefined
     })
-    const asked = await Promise.all(
-      serversOf(settings, view?.state).map(({ id, address, kind }) => ask(admin, settings.group, id, address, kind)),
-    )
+    const asked = await Promise.all(serversOf(settings, view?.state).map((known) => ask(admin, settings.group, known)))
     // An address in --config that the register does not know is of a config server that was removed, or waits to be added, or it is nobody's.
     const lines = asked.filter(({ id, role }) => view === undefined || id !== UNKNOWN || role !== 'unreachable')
     const status = {
@@ -90,6 +92,7 @@ async function statusOf(settings: Settings): Promise<{ status: Status; failure: 
       leader: lines.find(({ role }) => role === 'leader')?.id ?? null,
       primary: view?.state.members[0] ?? null,
       members: view?.state.members ?? [],
+      affinity: view?.state.params.affinity.mode ?? null,
       unreachable: lines.filter(({ role }) => role === 'unreachable').map(({ id }) => id),
       problems: view === undefined ? [] : problemsOf(view.state, lines, isDev(settings)),
       processes: lines,
@@ -106,13 +109,17 @@ interface Known {
   readonly id: string
   readonly address: string
   readonly kind: 'config' | 'replica'
+  readonly zone: string | null
 }
+
+type Placed = Pick<ServerEntry, 'id' | 'address' | 'zone'>
 
 // What the register knows, and what a dev cluster's file knows beyond it (a replica that has not registered yet).
 function serversOf(settings: Settings, state: ConfigState | undefined): Known[] {
   const byAddress = new Map<string, Known>()
-  const add = (kind: Known['kind'], servers: readonly { id: string; address: string }[]): void => {
-    for (const { id, address } of servers) if (!byAddress.has(address)) byAddress.set(address, { id, address, kind })
+  const add = (kind: Known['kind'], servers: readonly Placed[]): void => {
+    for (const { id, address, zone } of servers)
+      if (!byAddress.has(address)) byAddress.set(address, { id, address, kind, zone: zone ?? null })
   }
   const dev = isDev(settings) ? devCluster(settings) : undefined
   add('config', state?.configServers ?? [])
@@ -130,7 +137,7 @@ function order({ kind }: Known): number {
   return kind === 'config' ? 0 : 1
 }
 
-async function ask(admin: AdminClient, group: string, id: string, address: string, kind: Known['kind']): Promise<Line> {
+async function ask(admin: AdminClient, group: string, { id, address, kind, zone }: Known): Promise<Line> {
   try {
     const { nextIndex, commitIndex, durableIndex, ...said } = await admin.status(address, kind, ASK_MS)
     const { role, pid, uptimeMs, epoch, lease, note: remark } = said
@@ -141,6 +148,7 @@ async function ask(admin: AdminClient, group: string, id: string, address: strin
       pid,
       uptimeMs,
       address,
+      zone,
       epoch,
       nextIndex,
       commitIndex,
@@ -158,7 +166,7 @@ async function ask(admin: AdminClient, group: string, id: string, address: strin
       durableIndex: null,
       lease: null,
     }
-    return { id, group, role: 'unreachable', address, ...unknown, note: messageOf(error) }
+    return { id, group, role: 'unreachable', address, zone, ...unknown, note: messageOf(error) }
   }
 }
 
@@ -167,12 +175,15 @@ function show(settings: Settings, status: Status): void {
     printJson(status)
     return
   }
+  // A column that says nothing is not shown.
+  const zoned = status.processes.some(({ zone }) => zone !== null)
   const rows = status.processes.map(
-    ({ id, role, pid, address, epoch, nextIndex, commitIndex, lease, note: remark }) => [
+    ({ id, role, pid, address, zone, epoch, nextIndex, commitIndex, lease, note: remark }) => [
       id,
       role,
       pid ?? '-',
       address,
+      ...(zoned ? [zone ?? '-'] : []),
       epoch ?? '-',
       nextIndex ?? '-',
       commitIndex ?? '-',
@@ -180,8 +191,14 @@ function show(settings: Settings, status: Status): void {
       remark,
     ],
   )
-  print(`cluster ${status.clusterId ?? 'unknown'}, group ${status.group}, epoch ${status.epoch ?? 'unknown'}`)
-  print(table(['id', 'role', 'pid', 'address', 'epoch', 'next', 'commit', 'lease', 'note'], rows))
+  const follows = status.affinity === 'auto' ? ', the primary follows its writers' : ''
+  print(`cluster ${status.clusterId ?? 'unknown'}, group ${status.group}, epoch ${status.epoch ?? 'unknown'}${follows}`)
+  print(
+    table(
+      ['id', 'role', 'pid', 'address', ...(zoned ? ['zone'] : []), 'epoch', 'next', 'commit', 'lease', 'note'],
+      rows,
+    ),
+  )
   const { unreachable, processes, problems } = status
   for (const problem of problems) print(paint('yellow', problem))
   if (unreachable.length === 0) return

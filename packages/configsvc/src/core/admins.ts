@@ -1,7 +1,7 @@
 // Operators' requests to one group: checked, queued, answered once, and remembered in the register so that a repeated request gets its
 // answer again.
 import { MAX_ADMIN_RESULTS } from '@coppice/protocol'
-import type { AdminResult, ClientToConfig, ConfigState, ConnectionId, NodeId } from '@coppice/protocol'
+import type { AdminResult, Affinity, ClientToConfig, ConfigState, ConnectionId, NodeId } from '@coppice/protocol'
 
 export type AdminRequest = Extract<ClientToConfig, { kind: 'admin' }>
 
@@ -17,6 +17,8 @@ export interface PendingAdmin {
   readonly to: readonly NodeId[]
   /** `to` names the next primary only; the members stay. */
   readonly handover: boolean
+  /** Whether the primary shall follow its writers; then nothing else is asked for. */
+  readonly affinity: Affinity['mode'] | undefined
   readonly askers: Asker[]
   /** Times a failover overtook it. */
   overtaken: number

@@ -28,6 +28,11 @@ export const DISTRUST_MAX_MS = 30_000
 export const RETURN_MS = 10_000
 /** How often an operator's request is taken up again after a failover overtook it. */
 export const OPERATOR_TRIES = 5
+/** A zone gets the primary when it has so many times the writes of the primary's own zone, in each of so many equal parts of the window, … */
+export const AFFINITY_FACTOR = 2
+export const AFFINITY_PARTS = 3
+/** … and at least so many in each: fewer say nothing about where the load is. */
+export const AFFINITY_LEAST_WRITES = 3
 /** Servers one group may have registered, groups one cluster may have, operator requests that may wait in one group. */
 export const MAX_SERVERS = 64
 export const MAX_GROUPS = 256

@@ -18,6 +18,7 @@ import type {
 } from '@coppice/protocol'
 import { Absentees } from './absentees.js'
 import type { AdminRequest } from './admins.js'
+import { PrimaryAffinity } from './affinity.js'
 import type {
   AttemptEnv,
   AttemptInput,
@@ -77,6 +78,7 @@ export class GroupController {
   private readonly distrust = new Distrust()
   private readonly absentees = new Absentees()
   private readonly operators: Operators
+  private readonly affinity: PrimaryAffinity
   private running: Running | undefined
   /** Members left out of failovers since the last activation. */
   private readonly leftOut = new Set<NodeId>()
@@ -90,6 +92,7 @@ export class GroupController {
   constructor(host: ControllerHost) {
     this.host = host
     this.operators = new Operators(host)
+    this.affinity = new PrimaryAffinity(host.now, host.chosen)
     this.leases = new Leases(host.electedAt)
     this.detector = new Detector(host.now, host.chosen.params.failMs)
   }
@@ -167,6 +170,7 @@ export class GroupController {
         unreachable(registration)
     }
     this.detector.onReport(now, report, chosen)
+    this.affinity.onReport(now, report, chosen)
     this.maybeMeasured(report)
     this.leaseRequest(from, report)
     this.maybeBegin()
@@ -248,13 +252,18 @@ export class GroupController {
       distrust: this.distrust,
       expected: this.absentees.expected(now),
       leftOut: this.leftOut,
+      affinity: this.affinity,
       admin: this.operators.head,
       enoughSince: this.enoughSince,
     })
     this.note = planned.note
     this.noteTooFew(planned)
     if (planned.waitUntil !== undefined) this.planAgainAt = planned.waitUntil
-    if (planned.answer !== undefined) return this.conclude(planned.answer)
+    if (planned.answer !== undefined) {
+      // That the primary shall be who it is, is a choice, too.
+      if (planned.answer.ok && this.operators.head?.affinity === undefined) this.affinity.operatorChose(now, chosen)
+      return this.conclude(planned.answer)
+    }
     this.pauses.trouble(planned.stoppedAt)
     if (planned.plan !== undefined) this.begin(planned.plan, planned.troubled)
   }
@@ -278,6 +287,7 @@ export class GroupController {
       this.distrust.add(now, id)
       this.host.event('memberSuspected', { group: chosen.group, id, why: plan.detail })
     }
+    if (plan.cause === 'affinity') this.affinity.begun(now, chosen)
     this.host.event('attemptBegun', { group: chosen.group, cause: plan.cause, detail: plan.detail, next: plan.next })
     const steps = reconfigure(this.env(), plan, chosen.epoch)
     this.running = { plan, members: chosen.members, steps, begunAt: now, stage: 'reserve', until: undefined }
@@ -307,6 +317,7 @@ export class GroupController {
     this.leases.closed = false
     if (result.kind === 'activated') {
       const { group, epoch, members, start } = result.state
+      this.affinity.activated(now, result.state)
       this.failures = 0
       this.retryAt = 0
       this.leftOut.clear()

@@ -36,11 +36,13 @@ export class Operators {
     }
     if (request.adminId === '') return refuse('the request has no name (adminId)')
     const handover = request.handover === true
-    const problem = adminProblem(chosen, request.to)
+    const { affinity } = request
+    const problem = affinity === undefined ? adminProblem(chosen, request.to) : undefined
     if (problem !== undefined) return refuse(problem)
+    if (affinity !== undefined && (handover || request.to.length > 0)) return refuse('affinity is asked for by itself')
     if (handover && request.to.length > 1) return refuse('a hand-over names one server')
     if (this.waiting.length >= MAX_WAITING_ADMINS) return refuse(`${MAX_WAITING_ADMINS} requests are waiting already`)
-    this.waiting.push({ adminId: request.adminId, to: request.to, handover, askers: [asker], overtaken: 0 })
+    this.waiting.push({ adminId: request.adminId, to: request.to, handover, affinity, askers: [asker], overtaken: 0 })
   }
 
   onClientGone(connection: ConnectionId): void {
@@ -65,9 +67,8 @@ export class Operators {
     const admin = this.take(result.requestId)
     if (admin === undefined) return
     this.concluding.push(admin)
-    const wanted = result.ok && !admin.handover ? admin.to.length : undefined
     this.host.update(
-      (s) => withResult(wanted === undefined ? s : { ...s, wanted }, result),
+      (s) => withResult(result.ok ? asAsked(s, admin) : s, result),
       () => {
         this.concluding.splice(this.concluding.indexOf(admin), 1)
         this.answer(admin.askers, result)
@@ -104,6 +105,13 @@ export class Operators {
     }
     this.host.event('adminAnswered', { group: this.host.chosen.group, adminId: result.requestId, ok: result.ok })
   }
+}
+
+/** The register after a request that needed no epoch. */
+function asAsked(s: ConfigState, { to, handover, affinity }: PendingAdmin): ConfigState {
+  if (affinity !== undefined)
+    return { ...s, params: { ...s.params, affinity: { ...s.params.affinity, mode: affinity } } }
+  return handover ? s : { ...s, wanted: to.length }
 }
 
 /** As long as the register takes: a value that acceptors cannot read would never be chosen. */

@@ -1,6 +1,7 @@
-// What a group needs next (PROTOCOL 2): bootstrap, failover, a change without members that go down, an operator's change, or a restore to the wanted number; and what to tell
+// What a group needs next (PROTOCOL 2): bootstrap, failover, a change without members that go down, an operator's change, a restore to the wanted number, or a primary nearer to its writers; and what to tell
 // the operator when it cannot be done. Pure: the controller carries it out.
 import type { AdminResult, ConfigState, Millis, NodeId } from '@coppice/protocol'
+import type { PrimaryAffinity } from './affinity.js'
 import type { PendingAdmin } from './admins.js'
 import { adminProblem } from './admins.js'
 import type { AttemptPlan } from './attempt/attempt.js'
@@ -25,6 +26,7 @@ export interface Situation {
   /** Who went down in order and is expected back, and until when. */
   readonly expected: ReadonlyMap<NodeId, Millis>
   readonly leftOut: ReadonlySet<NodeId>
+  readonly affinity: PrimaryAffinity
   /** The operator's request at the head of the queue. */
   readonly admin: PendingAdmin | undefined
   /** Since when there are enough members again, after there were too few. */
@@ -69,7 +71,8 @@ export function nextPlan(at: Situation): Planned {
   const leave = leaving(at)
   if (leave !== undefined) return leave
   if (at.admin !== undefined) return operator(at, at.admin, true)
-  return chosen.members.length < chosen.wanted ? restore(at) : NOTHING
+  const restored = chosen.members.length < chosen.wanted ? restore(at) : NOTHING
+  return restored.plan === undefined ? { ...restored, plan: followWriters(at) } : restored
 }
 
 /** P7: by itself, once `wanted` servers have registered. */
@@ -149,12 +152,22 @@ function leaving(at: Situation): Planned | undefined {
   return planOf({ cause: 'leave', detail, next, least: next.length, planned: true, wanted: chosen.wanted })
 }
 
+/** Of all changes the last: nothing is wrong, it only saves writers a way. */
+function followWriters({ now, chosen, affinity, detector }: Situation): AttemptPlan | undefined {
+  const favoured = affinity.favoured(now, chosen, detector)
+  const next = favoured === undefined ? undefined : handedTo(chosen, favoured.to)
+  if (favoured === undefined || next === undefined) return undefined
+  const { detail } = favoured
+  return { cause: 'affinity', detail, next, least: next.length, planned: true, wanted: chosen.wanted }
+}
+
 function operator(at: Situation, admin: PendingAdmin, running: boolean): Planned {
   const { chosen } = at
   const to = admin.handover ? handedTo(chosen, admin.to[0]!) : admin.to
   const answer = (ok: boolean, message: string): Planned => {
     return { ...NOTHING, answer: { requestId: admin.adminId, ok, message, epoch: chosen.epoch } }
   }
+  if (admin.affinity !== undefined) return answer(true, `affinity of group ${chosen.group} is ${admin.affinity}`)
   const problem = adminProblem(chosen, admin.to)
   if (problem !== undefined) return answer(false, problem)
   if (to === undefined)

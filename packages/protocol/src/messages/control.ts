@@ -11,6 +11,8 @@ import {
   nodeIdSchema,
   serverSchema,
 } from '../config-state.js'
+import { MAX_MEMBERS, MAX_ZONE_CHARS } from '../limits.js'
+import { affinitySchema } from '../params.js'
 
 const index = z.number().int().min(0)
 const text = z.string().max(2000)
@@ -101,6 +103,9 @@ const trouble = z.strictObject({
 })
 /** Where an ENTER that followed `epoch` made this store cut its log: what it held above is no loss. */
 const cut = z.strictObject({ epoch: index, at: index })
+/** Operations of clerks of one zone that the primary admitted since it leads; zones of members only. */
+const zoneWrites = z.strictObject({ zone: z.string().min(1).max(MAX_ZONE_CHARS), operations: index })
+export type ZoneWrites = z.infer<typeof zoneWrites>
 /** Registration, heartbeat and lease request in one; sent every renewMs to the config leader (to all until it is known). */
 export const reportSchema = z.strictObject({
   kind: z.literal('report'),
@@ -127,6 +132,8 @@ export const reportSchema = z.strictObject({
   trouble: trouble.optional(),
   /** Its process is about to end: the group should go on without it, now rather than after T_fail. */
   leaving: z.literal(true).optional(),
+  /** Told by a primary now and then, while it should follow its writers. */
+  writes: z.array(zoneWrites).max(MAX_MEMBERS).optional(),
   freeDiskBytes: index,
 })
 export type Report = z.infer<typeof reportSchema>
@@ -356,8 +363,10 @@ const admin = z.strictObject({
   adminId: tag,
   group,
   /** Members of the next epoch, primary first; of a hand-over only its primary, the members stay. */
-  to: z.array(nodeIdSchema).max(15),
+  to: z.array(nodeIdSchema).max(MAX_MEMBERS),
   handover: z.literal(true).optional(),
+  /** Instead of a change of members, with `to` empty: whether the primary follows its writers from now on. */
+  affinity: affinitySchema.shape.mode.optional(),
 })
 /** P6: one config server in or out, or one in and then one out; answered like `admin`. */
 const changeConfigServers = z.strictObject({
@@ -383,7 +392,14 @@ export const clientToConfigSchema = z.discriminatedUnion('kind', [
 export type ClientToConfig = z.infer<typeof clientToConfigSchema>
 export const configToClientSchema = z.discriminatedUnion('kind', [statusAnswer, config, groupAnswer, adminAnswer])
 export type ConfigToClient = z.infer<typeof configToClientSchema>
-export const clientToReplicaControlSchema = z.discriminatedUnion('kind', [statusRequest, hashRequest, getConfig])
+/** Where the client at the other end of this connection stands; said when it opens and whenever an epoch begins. Needs no answer. */
+const clientZone = z.strictObject({ kind: z.literal('zone'), zone: z.string().min(1).max(MAX_ZONE_CHARS) })
+export const clientToReplicaControlSchema = z.discriminatedUnion('kind', [
+  statusRequest,
+  hashRequest,
+  getConfig,
+  clientZone,
+])
 export type ClientToReplicaControl = z.infer<typeof clientToReplicaControlSchema>
 /** Primary → its clerks: members of the epoch that is being prepared, so that links to them are open when it begins. */
 const announced = z.strictObject({ kind: z.literal('announced'), epoch: index, members: z.array(serverSchema) })

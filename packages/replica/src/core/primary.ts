@@ -26,6 +26,7 @@ import type { PendingReplies } from './pending-replies.js'
 import { movedMessage, refusedMessage, storedReplies } from './replies.js'
 import type { Replication } from './replication.js'
 import type { Shared } from './shared.js'
+import type { WritesByZone } from './writes-by-zone.js'
 
 export class Primary {
   readonly #s: Shared
@@ -33,13 +34,22 @@ export class Primary {
   readonly #replication: Replication
   readonly #pending: PendingReplies
   readonly #lease: Lease
+  readonly #writes: WritesByZone
   readonly #held = new HeldFrames()
   readonly #split: Split = { problem: '', staleTo: 0, knownTo: 0, newTo: 0 }
   /** The log's time goes on from the last inherited entry: elapsedMs = now + this. */
   #elapsedOffset: Millis = 0
 
-  constructor(shared: Shared, open: OpenRecord, replication: Replication, pending: PendingReplies, lease: Lease) {
+  constructor(
+    shared: Shared,
+    open: OpenRecord,
+    replication: Replication,
+    pending: PendingReplies,
+    lease: Lease,
+    writes: WritesByZone,
+  ) {
     this.#s = shared
+    this.#writes = writes
     this.#open = open
     this.#replication = replication
     this.#pending = pending
@@ -63,6 +73,7 @@ export class Primary {
   #lead(epoch: number): void {
     const s = this.#s
     s.leading = true
+    this.#writes.begin()
     this.#elapsedOffset = s.log.elapsedMs - s.now
     this.#replication.begin(s.meta.start)
     this.#replication.advanceCommit()
@@ -224,6 +235,7 @@ export class Primary {
     if (!this.#hasRoom(to - from, m.ops.end - at)) {
       return s.reply(connection, refusedMessage(s, 'requests', m.clerkId, from, to - from, 'overloaded'))
     }
+    this.#writes.admitted(connection, to - from)
     let id = from
     while (id < to) {
       this.#room(4 + readU32(buffer, at))

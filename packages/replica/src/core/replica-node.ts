@@ -35,6 +35,7 @@ import type { StateMachine } from './state-machine.js'
 import { stateHash, statusOf } from './status.js'
 import { TransferSource } from './transfer.js'
 import type { ReplicaView } from './view.js'
+import { WritesByZone } from './writes-by-zone.js'
 
 export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   readonly view: ReplicaView
@@ -43,6 +44,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   readonly #replication: Replication
   readonly #pending: PendingReplies
   readonly #primary: Primary
+  readonly #writes: WritesByZone
   readonly #backup: Backup
   readonly #reads: Reads
   readonly #snapshots: Snapshots
@@ -68,7 +70,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#lease = new Lease(s)
     this.#replication = new Replication(s, open)
     this.#pending = new PendingReplies(s)
-    this.#primary = new Primary(s, open, this.#replication, this.#pending, this.#lease)
+    this.#writes = new WritesByZone(s)
+    this.#primary = new Primary(s, open, this.#replication, this.#pending, this.#lease, this.#writes)
     this.#backup = new Backup(s)
     this.#reads = new Reads(s, this.#lease, this.#primary)
     this.#snapshots = new Snapshots(s, this.#replication)
@@ -78,7 +81,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#install = new Install(s, this.#fetch, this.#sealing, this.#membership, this.#backup, this.#lease)
     this.#learning = new Learning(s, this.#fetch, this.#membership, this.#install)
     this.#source = new TransferSource(s)
-    this.#reporter = new Reporter(s, this.#lease, this.#replication)
+    this.#reporter = new Reporter(s, this.#lease, this.#replication, this.#writes)
     this.#upkeep = new ClerkUpkeep(s, this.#primary)
     this.#leaving = new Leaving(s, this.#reporter)
     this.#drain = new Drain(s, this.#primary, this.#replication)
@@ -141,6 +144,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#tick()
       case 'clientGone':
         this.#primary.clientGone(input.connection)
+        this.#writes.clientGone(input.connection)
         this.#drain.clientGone(input.connection)
         this.#pending.clientGone(input.connection)
         this.#reads.clientGone(input.connection)
@@ -255,6 +259,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
       case 'skip':
         if (this.#drain.take({ connection, message: m })) return
         return this.#primary.onSkip(connection, m)
+      case 'zone':
+        return this.#writes.said(connection, m.zone)
       case 'status':
         return s.reply(connection, { kind: 'statusAnswer', requestId: m.requestId, status: statusOf(s, this.#lease) })
       case 'getConfig': {

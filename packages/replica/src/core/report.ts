@@ -5,6 +5,7 @@ import type { ConfigToReplica, Epoch, Millis, NodeId, Report } from '@coppice/pr
 import type { Lease } from './lease.js'
 import type { Replication } from './replication.js'
 import type { Shared } from './shared.js'
+import type { WritesByZone } from './writes-by-zone.js'
 
 type Answer = Extract<ConfigToReplica, { kind: 'answer' }>
 
@@ -19,6 +20,7 @@ export class Reporter {
   readonly #s: Shared
   readonly #lease: Lease
   readonly #replication: Replication
+  readonly #writes: WritesByZone
   #leader: NodeId | '' = ''
   #unanswered = 0
   #at: Millis
@@ -26,8 +28,9 @@ export class Reporter {
   /** The epoch this server was last told to lead. */
   #toldLeading: Epoch = 0
 
-  constructor(shared: Shared, lease: Lease, replication: Replication) {
+  constructor(shared: Shared, lease: Lease, replication: Replication, writes: WritesByZone) {
     this.#s = shared
+    this.#writes = writes
     this.#lease = lease
     this.#replication = replication
     this.#at = shared.now
@@ -101,6 +104,7 @@ export class Reporter {
     const entered = meta.epoch > 0 && meta.epoch === s.meta.epoch
     const asks = entered && !s.reloading && s.params.leaseReads && this.#lease.noLeaseBelow <= meta.epoch
     const trouble = this.#trouble()
+    const writes = this.#writes.due()
     return {
       kind: 'report',
       group: meta.group,
@@ -120,6 +124,7 @@ export class Reporter {
       nonce: asks ? this.#lease.ask() : '',
       freeDiskBytes: Math.floor(s.freeDiskBytes),
       ...(trouble === undefined ? {} : { trouble }),
+      ...(writes === undefined ? {} : { writes }),
       ...(s.leaving ? { leaving: true as const } : {}),
     }
   }

@@ -6,6 +6,7 @@ import { MACHINE_STORIES } from './machines.js'
 import { PLAN_STORIES } from './plans.js'
 import { ROLLING_STORIES } from './rolling.js'
 import type { Story } from './tell.js'
+import { ZONE_STORIES } from './zones.js'
 
 export type { Story } from './tell.js'
 export const STORIES: readonly Story[] = [
@@ -15,4 +16,5 @@ export const STORIES: readonly Story[] = [
   ...ROLLING_STORIES,
   ...LEASE_STORIES,
   ...CALL_STORIES,
+  ...ZONE_STORIES,
 ]

@@ -6,6 +6,7 @@ import type { Cluster } from '../cluster.js'
 import type { ClientHost } from '../hosts/client-host.js'
 import type { Prng } from '../kernel/prng.js'
 import { check, Violation } from '../kernel/violation.js'
+import { ZONES } from '../zones.js'
 import { BankClients } from './bank-clients.js'
 import { CacheClients } from './cache-clients.js'
 import { Calls } from './calls.js'
@@ -17,7 +18,12 @@ interface Client {
   readonly clerk: Clerk
   readonly calls: Calls
   readonly random: Prng
+  /** Where it stands; undefined: the run has no zones. */
+  readonly zone: string | undefined
 }
+
+/** Clients of a zone that is not busy pause so many times longer. */
+const QUIET_FACTOR = 12
 
 export class Workload {
   readonly history = new History()
@@ -27,6 +33,8 @@ export class Workload {
   readonly cluster: Cluster
   #clients: Client[] = []
   stopping = false
+  /** The zone that most load comes from; undefined: all are alike. */
+  busyZone: string | undefined
   #seq = 0
   #names = 0
   readonly #tasks = new Set<ClientHost>()
@@ -100,25 +108,29 @@ export class Workload {
   }
 
   /** A clerk of its own process. */
-  connect(name: string): { host: ClientHost; clerk: Clerk } {
+  connect(name: string, zone?: string): { host: ClientHost; clerk: Clerk } {
     const host = this.cluster.newClient(name)
-    const options = { configServers: this.cluster.configs.map((c) => c.address), timeoutMs: 10_000 }
+    const options = { configServers: this.cluster.configs.map((c) => c.address), timeoutMs: 10_000, zone }
     return { host, clerk: new Clerk(options, host.ports) }
   }
 
   #spawn(): void {
-    const name = `k${++this.#names}`
-    const { host, clerk } = this.connect(name)
+    const number = ++this.#names
+    const name = `k${number}`
+    const zone = this.cluster.plan.zoned ? ZONES[number % ZONES.length] : undefined
+    const { host, clerk } = this.connect(name, zone)
     const calls = new Calls(clerk, name, this.history, this.cluster.bytes)
-    const client: Client = { host, clerk, calls, random: host.random.fork() }
+    const client: Client = { host, clerk, calls, random: host.random.fork(), zone }
     this.#clients.push(client)
     this.task(host, () => this.#loop(client))
   }
 
   async #loop(client: Client): Promise<void> {
     const { random, host } = client
-    const { thinkMs, silences } = this.cluster.plan
+    const { silences } = this.cluster.plan
     while (!this.stopping) {
+      const quiet = client.zone !== undefined && this.busyZone !== undefined && client.zone !== this.busyZone
+      const thinkMs = this.cluster.plan.thinkMs * (quiet ? QUIET_FACTOR : 1)
       if (random.chance(0.08)) {
         const burst = Array.from({ length: 2 + random.int(10) }, () => this.#one(client))
         await Promise.all(burst)
