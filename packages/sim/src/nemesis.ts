@@ -246,7 +246,8 @@ export class Nemesis {
     if (host === undefined || !host.alive || this.#healed) return
     host.leave(this.#cluster.random.between(200, 1_500))
     this.#cluster.crashes++
-    this.#afterwards(1_500, 3_500, () => {
+    // Also after everything healed: it may end only then, and nobody else would start it again.
+    this.#cluster.kernel.after(this.#duration(1_500, 3_500), () => {
       if (!host.retired) host.start()
     })
   }
