@@ -55,6 +55,18 @@ test('handoverCommand_makesThatMemberPrimary', async () => {
   expect(unknown.code).toBe(3)
 })
 
+test('affinityCommand_isKept_andShown', async () => {
+  const config = ['--config', cluster.addresses.join(',')]
+  for (const mode of ['auto', 'off'] as const) {
+    const { code, out } = await runCommand(['affinity', mode, ...config, '-o', 'json'])
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ affinity: mode })
+    const status = await runCommand(['status', ...config, '-o', 'json'])
+    expect(JSON.parse(status.out)).toMatchObject({ affinity: mode })
+  }
+  expect((await runCommand(['affinity', 'sometimes', ...config])).code).toBe(2)
+})
+
 test('sigterm_ofEachMemberInTurn_underLoad_noneHasToBeMissed', async () => {
   const load = new Load(await cluster.connect(), 'ended', 64)
   for (const which of ['primary', 'backup'] as const) {

@@ -244,14 +244,10 @@ export class Nemesis {
   /** A replica ends in order and starts again after a while. */
   leave(host: ReplicaHost | undefined): void {
     if (host === undefined || !host.alive || this.#healed) return
-    const withinMs = this.#cluster.random.between(200, 1_500)
-    host.leave(withinMs)
+    host.leave(this.#cluster.random.between(200, 1_500))
     this.#cluster.crashes++
-    // It may end after everything healed.
-    this.#cluster.kernel.after(withinMs + 1, () => {
-      if (this.#healed && !host.retired) host.start()
-    })
-    this.#afterwards(1_500, 3_500, () => {
+    // Also after everything healed: it may end only then, and nobody else would start it again.
+    this.#cluster.kernel.after(this.#duration(1_500, 3_500), () => {
       if (!host.retired) host.start()
     })
   }

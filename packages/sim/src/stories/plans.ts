@@ -46,4 +46,10 @@ export const PLAN_STORIES: readonly Story[] = [
       for (const host of c.replicas) n.leave(host)
     })
   }),
+  // They end when nothing is broken any more, and are started again all the same.
+  story('all-go-down-while-everything-heals', (c, n) => {
+    c.kernel.at(c.plan.healMs - 1, () => {
+      for (const host of c.replicas) n.leave(host)
+    })
+  }),
 ]
