@@ -32,7 +32,8 @@ export interface MachineRules {
 
 export interface StateMachine extends MachineRules {
   /**
-   * Applies the operation of entry `index` and writes its reply to `out`. Never throws on user data. The bytes are a view that
+   * Applies the operation of entry `index` and writes its reply to `out`. Never throws on user data: the entry is durable at all
+   * members by then, and would stop them again at every recovery. The bytes are a view that
    * is overwritten later: what is kept must be copied.
    * `elapsedMs` is the log's time: milliseconds since genesis, the same at every replica, never going back.
    */
