@@ -178,8 +178,9 @@ export class Link {
   }
 
   private readonly onBinaryFrame = (frame: Uint8Array): void => {
-    // Whoever gets a large one may keep it instead of a copy: it must not lie in the buffer that the next read overwrites.
-    const isLent = frame.length <= FRAGMENT_BYTES && isUsedAtOnce(frame)
+    // Whoever gets a large one may keep it instead of a copy: it must not lie in the buffer that the next read overwrites. A fragment is
+    // copied into its message.
+    const isLent = isFragment(frame[0]) || (frame.length <= FRAGMENT_BYTES && isUsedAtOnce(frame))
     this.onFrame(isLent ? frame : frame.slice(), true)
   }
 
@@ -207,7 +208,7 @@ export class Link {
       return undefined
     }
     if (kind < FIRST_TRANSPORT_KIND) return decodeMessage(frame, this.kind!, nodeText)
-    if (kind >= FRAME_FIRST && kind <= FRAME_LAST) {
+    if (isFragment(kind)) {
       const whole = this.reassembly.add(frame)
       return whole === undefined ? undefined : decodeMessage(whole, this.kind!, nodeText)
     }
@@ -271,3 +272,7 @@ export class Link {
 }
 
 const NOTHING_TO_SAY: Refusal = { code: 'BAD_HELLO', reason: 'two clients have nothing to say to each other' }
+
+function isFragment(kind: number | undefined): boolean {
+  return kind !== undefined && kind >= FRAME_FIRST && kind <= FRAME_LAST
+}
