@@ -24,15 +24,18 @@ function note(net: Network, id: string): string {
   return answer.kind === 'statusAnswer' ? answer.status.note : ''
 }
 
+/** Every config server, and the one that takes its place. */
+const ALL_REPLACED = [
+  ['c1', 'c4'],
+  ['c2', 'c5'],
+  ['c3', 'c6'],
+] as const
+
 describe('replace', () => {
   it('ofEachServer_oneAfterTheOther_keepsTheCluster', () => {
     const net = running()
     const { clusterId } = net.main!
-    for (const [old, next] of [
-      ['c1', 'c4'],
-      ['c2', 'c5'],
-      ['c3', 'c6'],
-    ] as const) {
+    for (const [old, next] of ALL_REPLACED) {
       net.joinConfig(next)
       const result = net.change({ add: { id: next, address: `${next}:1` }, remove: old })
       expect(result).toMatchObject({ ok: true })
@@ -281,11 +284,7 @@ describe('groups', () => {
     const net = running()
     const spare = net.addReplica('x1', 'other')
     net.runUntil(() => net.newestByGroup.get('other')?.servers.some((s) => s.id === spare.id) === true)
-    for (const [old, next] of [
-      ['c1', 'c4'],
-      ['c2', 'c5'],
-      ['c3', 'c6'],
-    ] as const) {
+    for (const [old, next] of ALL_REPLACED) {
       net.joinConfig(next)
       expect(net.change({ add: { id: next, address: `${next}:1` }, remove: old })).toMatchObject({ ok: true })
       net.crash(old)

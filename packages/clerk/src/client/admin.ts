@@ -64,6 +64,9 @@ type ReplicaQuestion = Extract<ClientToReplica, { requestId: number }>
 type ConfigReply = Extract<ConfigToClient, { requestId: number }>
 type ReplicaReply = Extract<ReplicaToClient, { requestId: number }>
 
+/** What an answer is worth: the value, or who may know more. */
+type Taken<T> = { readonly value: T } | { readonly tryLeader: NodeId | ''; readonly said: string }
+
 /** Why a server gave no answer. */
 interface Silence {
   readonly said: string
@@ -102,19 +105,24 @@ export class AdminClient {
     )
   }
 
-  /** The whole register of the group; from the leader if it can be reached. */
+  /** The whole register of the group: the leader's if it answers at once, or else what the first server that answers knows. */
   async getGroup(): Promise<GroupView> {
     const { group } = this.#options
-    return this.#askConfig(
-      'not-applied',
-      (requestId) => ({ kind: 'getGroup', requestId, group }),
-      (answer) => {
-        if (answer.kind !== 'groupAnswer') return undefined
-        if (answer.state === null) return { tryLeader: answer.leader, said: `knows no group ${group} yet` }
-        this.#learn(answer.state.configServers)
-        return { value: { leader: answer.leader, state: answer.state } }
-      },
-    )
+    const question = (requestId: number): ConfigQuestion => ({ kind: 'getGroup', requestId, group })
+    let askedAt = ''
+    const view = await this.#askConfig('not-applied', question, (answer, address): Taken<GroupView> | undefined => {
+      if (answer.kind !== 'groupAnswer') return undefined
+      const { leader, state } = answer
+      if (state === null) return { tryLeader: leader, said: `knows no group ${group} yet` }
+      this.#learn(state.configServers)
+      askedAt = address
+      return { value: { leader, state } }
+    })
+    const leads = this.#addressById.get(view.leader)
+    if (leads === undefined || leads === askedAt) return view
+    const answer = await this.#ask(this.#ports.configDialer, leads, question(++this.#requestId), PATIENCE_MS)
+    if (!('kind' in answer) || answer.kind !== 'groupAnswer' || answer.state === null) return view
+    return { leader: answer.leader, state: answer.state }
   }
 
   /**
@@ -200,7 +208,7 @@ export class AdminClient {
   async #askConfig<T>(
     outcome: Outcome,
     question: (requestId: number) => ConfigQuestion,
-    read: (answer: ConfigReply) => { value: T } | { tryLeader: NodeId | ''; said: string } | undefined,
+    read: (answer: ConfigReply, address: string) => Taken<T> | undefined,
   ): Promise<T> {
     const { clock, random, configDialer } = this.#ports
     const deadline: Millis = clock.now() + this.#timeoutMs
@@ -215,7 +223,7 @@ export class AdminClient {
       const patience =
         message.kind === 'admin' || message.kind === 'changeConfigServers' ? ADMIN_PATIENCE_MS : PATIENCE_MS
       const answer = await this.#ask(configDialer, address, message, Math.min(left, patience))
-      const taken = 'kind' in answer ? read(answer) : undefined
+      const taken = 'kind' in answer ? read(answer, address) : undefined
       if (taken !== undefined && 'value' in taken) return taken.value
       const said = taken?.said ?? saidBy(answer)
       saidByAddress.set(address, { said, refused: refusedBy(answer) })

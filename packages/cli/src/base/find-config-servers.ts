@@ -2,6 +2,7 @@
 // the addresses may be of config servers that were replaced since somebody wrote them down.
 import { readdirSync } from 'node:fs'
 import type { AdminClient } from '@coppice/clerk'
+import { ASK_MS } from './ask-server.js'
 import { addressOption, namedAddress } from './options.js'
 
 export interface NamedServer {
@@ -12,7 +13,6 @@ export interface NamedServer {
 const FIND_TIMEOUT_MS = 60_000
 /** A server whose store knows the config servers need not find one before it starts. */
 const FIND_WITH_STORE_MS = 3_000
-const ASK_MS = 1_000
 const PAUSE_MS = 300
 
 /**

@@ -1,14 +1,10 @@
 // What a change of members would do, before anything is done: who joins with how many bytes, who leaves, what the group then tolerates.
 import type { AdminClient } from '@coppice/clerk'
 import type { ConfigState, NodeId, ProcessStatus } from '@coppice/protocol'
-import { messageOf } from '../base/exit.js'
+import { askServer } from '../base/ask-server.js'
+import type { Answer } from '../base/ask-server.js'
 import { bytesText } from '../base/output.js'
 import { minReplicasOf, toleratedFailures } from './member-list.js'
-
-const ASK_MS = 1_000
-
-/** What a replica says about itself, or why it says nothing. */
-export type Answer = ProcessStatus | { readonly silence: string }
 
 export interface Joining {
   readonly id: NodeId
@@ -40,10 +36,7 @@ export async function askReplicas(
 ): Promise<ReadonlyMap<NodeId, Answer>> {
   const asked = ids.map(async (id): Promise<[NodeId, Answer]> => {
     const { address } = state.servers.find((server) => server.id === id)!
-    const answer = await admin
-      .status(address, 'replica', ASK_MS)
-      .catch((error: unknown) => ({ silence: messageOf(error) }))
-    return [id, answer]
+    return [id, await askServer(admin, 'replica', address)]
   })
   return new Map(await Promise.all(asked))
 }

@@ -2,9 +2,8 @@
 // each with a lease and with everything committed on its disk. What is not so is said in plain words, with what to do about it.
 import type { AdminClient } from '@coppice/clerk'
 import type { ConfigState, NodeId, ProcessStatus } from '@coppice/protocol'
-import { messageOf } from '../base/exit.js'
+import { askServer } from '../base/ask-server.js'
 
-const ASK_MS = 1_000
 /** Operations that may be committed between the answers of two members. */
 const LAG = 10_000
 
@@ -42,12 +41,9 @@ async function see(
   { id, address }: { readonly id: NodeId; readonly address: string },
 ): Promise<Seen> {
   const askedAt = performance.now()
-  try {
-    const status = await admin.status(address, kind === 'configsvc' ? 'config' : 'replica', ASK_MS)
-    return { id, kind, address, askedAt, status, silence: '' }
-  } catch (error) {
-    return { id, kind, address, askedAt, status: undefined, silence: messageOf(error) }
-  }
+  const answer = await askServer(admin, kind === 'configsvc' ? 'config' : 'replica', address)
+  if ('silence' in answer) return { id, kind, address, askedAt, status: undefined, silence: answer.silence }
+  return { id, kind, address, askedAt, status: answer, silence: '' }
 }
 
 function configProblems(servers: readonly Seen[]): string[] {

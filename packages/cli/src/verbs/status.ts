@@ -2,13 +2,13 @@
 import type { AdminClient } from '@coppice/clerk'
 import type { Affinity, ConfigState, ProcessStatus, ServerEntry } from '@coppice/protocol'
 import type { Command } from 'commander'
+import { askServer } from '../base/ask-server.js'
 import { configAddresses, devCluster, settingsFor, withAdmin } from '../base/context.js'
 import { EXIT, exitCodeOf, messageOf } from '../base/exit.js'
 import { note, paint, print, printJson, table } from '../base/output.js'
 import type { Settings } from '../base/settings.js'
 import { problemsOf } from './problems.js'
 
-const ASK_MS = 1_000
 const DEFAULT_TIMEOUT_MS = 5_000
 const WATCH_MS = 1_000
 /** Of a server that is known by its address alone. */
@@ -138,25 +138,8 @@ function order({ kind }: Known): number {
 }
 
 async function ask(admin: AdminClient, group: string, { id, address, kind, zone }: Known): Promise<Line> {
-  try {
-    const { nextIndex, commitIndex, durableIndex, ...said } = await admin.status(address, kind, ASK_MS)
-    const { role, pid, uptimeMs, epoch, lease, note: remark } = said
-    return {
-      id: said.id,
-      group: said.group,
-      role,
-      pid,
-      uptimeMs,
-      address,
-      zone,
-      epoch,
-      nextIndex,
-      commitIndex,
-      durableIndex,
-      lease,
-      note: remark,
-    }
-  } catch (error) {
+  const answer = await askServer(admin, kind, address)
+  if ('silence' in answer) {
     const unknown = {
       pid: null,
       uptimeMs: null,
@@ -166,7 +149,23 @@ async function ask(admin: AdminClient, group: string, { id, address, kind, zone 
       durableIndex: null,
       lease: null,
     }
-    return { id, group, role: 'unreachable', address, zone, ...unknown, note: messageOf(error) }
+    return { id, group, role: 'unreachable', address, zone, ...unknown, note: answer.silence }
+  }
+  const { role, pid, uptimeMs, epoch, nextIndex, commitIndex, durableIndex, lease, note: remark } = answer
+  return {
+    id: answer.id,
+    group: answer.group,
+    role,
+    pid,
+    uptimeMs,
+    address,
+    zone,
+    epoch,
+    nextIndex,
+    commitIndex,
+    durableIndex,
+    lease,
+    note: remark,
   }
 }
 

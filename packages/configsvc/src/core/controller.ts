@@ -361,14 +361,13 @@ export class GroupController {
 
   private env(): AttemptEnv {
     const { host, detector, leases, pauses } = this
-    const { chosen } = host
-    const before = leavers(chosen, detector, host.now)
+    const before = leavers(host.chosen, detector, host.now)
     // A failover goes first, and so does a member that goes down: it will not wait for long.
     const interrupted = (): string | undefined =>
-      failoverTrigger(host.chosen, detector, host.now)?.detail ?? leftMeanwhile(before)
-    const leftMeanwhile = (known: readonly NodeId[]): string | undefined => {
+      failoverTrigger(host.chosen, detector, host.now)?.detail ?? leftMeanwhile()
+    const leftMeanwhile = (): string | undefined => {
       const gone = leavers(host.chosen, detector, host.now)
-      const news = gone.filter((id) => !known.includes(id))
+      const news = gone.filter((id) => !before.includes(id))
       if (news.length === 0 || membersWithout(host.chosen, detector, host.now, gone) === undefined) return undefined
       return `${news.join(', ')} ${news.length === 1 ? 'goes' : 'go'} down`
     }

@@ -9,6 +9,11 @@ export interface Ops {
   readonly end: number
 }
 
+/** The same operations in bytes of their own, for whoever keeps them beyond the step they were lent for. */
+export function ownOps({ buffer, start, end }: Ops): Ops {
+  return { buffer: buffer.slice(start, end), start: 0, end: end - start }
+}
+
 /** Clerk → primary: a run of consecutive requests of one clerk. `epoch`: the configuration the clerk believes in. */
 export interface RequestsMessage {
   readonly kind: 'requests'

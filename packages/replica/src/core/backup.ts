@@ -1,4 +1,4 @@
-// The backup's side of replication (PROTOCOL 5 R1, R2; 4 C1): append and apply in order, make durable, acknowledge what is durable.
+// The backup's side of replication (PROTOCOL 5 R1, R2; 4 C1): append in order, make durable, acknowledge what is durable; it is applied then.
 import {
   DecodeError,
   FRAGMENT_BYTES,

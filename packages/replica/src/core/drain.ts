@@ -1,7 +1,7 @@
 // DRAIN (PROTOCOL 2, planned changes): the primary of the running epoch admits no more, commits what is in flight and says so; the primary of
 // the next one holds what clerks send it meanwhile, and admits it in its order when it leads. Nothing of this is durable and no safety
 // rests on it: SEAL ends the epoch whether it was drained or not, and a drain that nobody keeps up ends by itself.
-import { MAX_UNCOMMITTED_BYTES } from '@coppice/protocol'
+import { MAX_UNCOMMITTED_BYTES, ownOps } from '@coppice/protocol'
 import type {
   ConfigToReplica,
   ConnectionId,
@@ -156,8 +156,7 @@ function sizeOf(message: Held['message']): number {
 function owned(message: Held['message']): Held['message'] {
   if (message.kind === 'skip') return message
   if (message.kind === 'register') return { ...message, nonce: message.nonce.slice() }
-  const { buffer, start, end } = message.ops
-  return { ...message, ops: { buffer: buffer.slice(start, end), start: 0, end: end - start } }
+  return { ...message, ops: ownOps(message.ops) }
 }
 
 function overloaded(s: Shared, m: Held['message']): ReturnType<typeof refusedMessage> {

@@ -1,5 +1,5 @@
-// Admission (PROTOCOL 5 R1, R4, R5; 6): the primary checks a clerk's frame, gives indexes, applies at once, and fills the open
-// record. Replies wait in `PendingReplies` for their commit.
+// Admission (PROTOCOL 5 R1, R4, R5; 6): the primary checks a clerk's frame, gives indexes and fills the open record. What
+// it holds is due to be applied; replies wait in `PendingReplies` for their commit.
 import {
   MAX_RECORD_BYTES,
   MAX_RECORD_ENTRIES,

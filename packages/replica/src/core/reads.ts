@@ -8,6 +8,7 @@ import {
   MAX_WAITING_READS,
   MAX_RECORD_BYTES,
   Writer,
+  ownOps,
   readU32,
   writeU32,
 } from '@coppice/protocol'
@@ -75,10 +76,9 @@ export class Reads {
     if (s.activated && s.sealed) return this.#refuse(connection, m, 'retry')
     if (!s.activated || !this.#stillChosen()) return this.#refuse(connection, m, 'moved')
     if (this.#full(m.count)) return this.#refuse(connection, m, 'overloaded')
-    const { buffer, start, end } = m.ops
-    const ops = { buffer: buffer.slice(start, end), start: 0, end: end - start }
+    const ops = ownOps(m.ops)
     this.#waitingReads += m.count
-    this.#waitingBytes += end - start
+    this.#waitingBytes += ops.end
     this.ping.join({ connection, message: { ...m, ops } })
   }
 

@@ -51,7 +51,7 @@ export class Sealing {
     })
   }
 
-  /** Promises `epoch`: flushes what is applied, then the mark, in order, one durable point. */
+  /** Promises `epoch`: flushes what was admitted, then the mark, in order, one durable point. */
   promise(epoch: Epoch): void {
     const s = this.#s
     if (s.meta.sealedFor >= epoch) return
@@ -63,7 +63,7 @@ export class Sealing {
   /** Ends this replica's part in its epoch: nothing is proposed, appended or committed in it any more. */
   freeze(): void {
     const s = this.#s
-    if (s.leading) this.#replication.close() // what is applied must be in the log
+    if (s.leading) this.#replication.close() // what was admitted must be in the log
     s.leading = false
     this.#replication.stop()
     this.#backup.clear()

@@ -1,6 +1,6 @@
 // What clients say while there is no core (it is being loaded from disk). Servers repeat themselves, so their messages may be lost;
 // a client on a healthy connection does not, so its messages wait, within a bound.
-import { MAX_UNCOMMITTED_BYTES, type ClientToReplica, type ConnectionId } from '@coppice/protocol'
+import { MAX_UNCOMMITTED_BYTES, ownOps, type ClientToReplica, type ConnectionId } from '@coppice/protocol'
 
 /** Messages held, and their bytes may be MAX_UNCOMMITTED_BYTES; what comes above is dropped, and its sender finds out by its own deadline. */
 const MAX_HELD = 16_384
@@ -41,6 +41,5 @@ function sizeOf(input: ClientInput): number {
 /** Operations and reads are views of received bytes, which are overwritten by what comes next. */
 function ofItsOwn(message: ClientToReplica): ClientToReplica {
   if (message.kind !== 'requests' && message.kind !== 'reads') return message
-  const { buffer, start, end } = message.ops
-  return { ...message, ops: { buffer: buffer.slice(start, end), start: 0, end: end - start } }
+  return { ...message, ops: ownOps(message.ops) }
 }

@@ -47,7 +47,7 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
   }
 
   // 3 SEAL: the old epoch ends; epoch 1 has none before it (P7).
-  if (prev.epoch > 0) env.pauses.writesStopped(plan.planned ? stoppedAt : env.now)
+  if (prev.epoch > 0) env.pauses.writesStopped(stoppedAt)
   const begun = prev.epoch === 0 ? bootstrap(env, plan) : yield* sealPrevious(env, plan, prev, r)
   if ('kind' in begun) return giveUp(begun)
 
