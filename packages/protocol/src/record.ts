@@ -12,6 +12,7 @@
 //   u8 4 (touch)    · u32 n · n × u53 clerkId                                         one entry
 //   u8 5 (barrier)                                                                    one entry; changes nothing
 //   u8 6 (expire)   · u32 n · n × u53 clerkId                                         one entry; the primary found them idle by log time
+//   u8 7 (tick)                                                                       one entry; the machine learns the log's time
 import { DecodeError, type Reader, readU32, readU53, writeU32, writeU53 } from './bytes.js'
 import type { ClerkId, Epoch, Index, Millis, RequestId } from './ids.js'
 
@@ -21,6 +22,7 @@ export const RUN_SKIP = 3
 export const RUN_TOUCH = 4
 export const RUN_BARRIER = 5
 export const RUN_EXPIRE = 6
+export const RUN_TICK = 7
 
 export const RECORD_HEADER_BYTES = 4 + 4 + 4 + 8 + 4 + 8
 const CRC_FROM = 8
@@ -86,7 +88,7 @@ export type Run =
       readonly firstIncomplete: RequestId
     }
   | { readonly kind: 'touch' | 'expire'; readonly clerkIds: readonly ClerkId[] }
-  | { readonly kind: 'barrier' }
+  | { readonly kind: 'barrier' | 'tick' }
 
 /** Reads the run at the reader's place. */
 export function readRun(r: Reader): Run {
@@ -114,6 +116,8 @@ export function readRun(r: Reader): Run {
     }
     case RUN_BARRIER:
       return { kind: 'barrier' }
+    case RUN_TICK:
+      return { kind: 'tick' }
     default:
       throw new DecodeError(`unknown run kind ${kind}`)
   }

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { CliError, EXIT } from '../../../packages/cli/src/base/exit.js'
 import { membersAfter, toleratedFailures } from '../../../packages/cli/src/change/member-list.js'
 import type { Change } from '../../../packages/cli/src/change/member-list.js'
-import { previewOf, previewText } from '../../../packages/cli/src/base/ask-server.js'
+import { previewOf, previewText } from '../../../packages/cli/src/change/preview.js'
 import type { Answer } from '../../../packages/cli/src/base/ask-server.js'
 
 const MiB = 1024 * 1024

@@ -1,6 +1,7 @@
 // A machine driven by hand: operations get consecutive indexes, replies come back as bytes.
 import { Writer } from '@coppice/protocol'
 import { nodeBytes } from '@coppice/runtime'
+import type { ChangeSink } from '@coppice/replica'
 import { KvMachine } from '@coppice/vkv/core'
 
 const utf8 = new TextEncoder()
@@ -13,12 +14,24 @@ export class DrivenMachine {
   index = 0
   now = 0
   readonly #out = new Writer()
+  /** What the machine told those who watch. */
+  readonly changes: { index: number; stream: number; kind: number; topic: string; payload: string }[] = []
+  readonly #sink: ChangeSink = {
+    change: (stream, kind, topic, topicStart, topicEnd, payload, payloadStart, payloadEnd) =>
+      this.changes.push({
+        index: this.index,
+        stream,
+        kind,
+        topic: text(topic.subarray(topicStart, topicEnd))!,
+        payload: text(payload.subarray(payloadStart, payloadEnd))!,
+      }),
+  }
 
   apply(operation: Uint8Array): Uint8Array {
     const problem = this.machine.validateOperation(operation, 0, operation.length)
     if (problem !== undefined) throw new Error(problem)
     this.#out.reset()
-    this.machine.apply(++this.index, this.now, operation, 0, operation.length, this.#out)
+    this.machine.apply(++this.index, this.now, operation, 0, operation.length, this.#out, this.#sink)
     return this.#out.take()
   }
 

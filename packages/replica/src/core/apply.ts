@@ -19,18 +19,20 @@ import type { Index, Millis, RecordHeader, RequestId } from '@coppice/protocol'
 import { skippedReplies } from './clerk-session.js'
 import type { ClerkSession, Segment, Split } from './clerk-session.js'
 import type { ClerkTable } from './exactly-once.js'
-import type { StateMachine } from './state-machine.js'
+import type { ChangeSink, StateMachine } from './state-machine.js'
 
 export class Applier {
   readonly #machine: StateMachine
   readonly #table: ClerkTable
+  readonly #changes: ChangeSink
   readonly #out = new Writer(64 * 1024)
   readonly #split: Split = { problem: '', staleTo: 0, knownTo: 0, newTo: 0 }
   /** Replies of the run applied last, in full; they differ from what is stored only where one was too large to keep. */
   fullReplies: Uint8Array = new Uint8Array(0)
 
-  constructor(machine: StateMachine, table: ClerkTable) {
+  constructor(machine: StateMachine, table: ClerkTable, changes: ChangeSink) {
     this.#machine = machine
+    this.#changes = changes
     this.#table = table
   }
 
@@ -67,6 +69,9 @@ export class Applier {
             for (const clerkId of run.clerkIds) this.#table.remove(clerkId)
             break
           case 'barrier':
+            break
+          case 'tick':
+            this.tick(index, header.elapsedMs)
             break
         }
         index += entriesOf(run)
@@ -108,7 +113,7 @@ export class Applier {
       const n = readU32(buffer, at)
       if (id >= knownTo) {
         const head = out.grow(5)
-        this.#machine.apply(index + (id - first), elapsedMs, buffer, at + 4, at + 4 + n, out)
+        this.#machine.apply(index + (id - first), elapsedMs, buffer, at + 4, at + 4 + n, out, this.#changes)
         const length = out.length - head - 5
         if (length > MAX_STORED_REPLY_BYTES && out.length > MAX_MESSAGE_BYTES) {
           // It would not be stored anyway. A run of small operations must not make more replies than memory holds, for then it would
@@ -135,6 +140,11 @@ export class Applier {
     }
     session.add(segment)
     return segment
+  }
+
+  /** The machine learns the log's time. */
+  tick(index: Index, elapsedMs: Millis): void {
+    this.#machine.tick?.(index, elapsedMs, this.#changes)
   }
 
   /** Skip(from..to): what was not executed before never will be. */

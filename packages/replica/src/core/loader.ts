@@ -8,7 +8,10 @@ import type { ReplicaMeta, ReplicaOptions, SnapshotHeader } from './io.js'
 import { Log } from './log.js'
 import { ReplicaNode } from './replica-node.js'
 import { SnapshotLoader } from './snapshots.js'
-import type { StateMachine } from './state-machine.js'
+import type { ChangeSink, StateMachine } from './state-machine.js'
+
+/** Nobody watches. */
+const UNHEARD: ChangeSink = { change: () => undefined }
 
 export class ReplicaLoader {
   readonly #options: ReplicaOptions
@@ -27,7 +30,7 @@ export class ReplicaLoader {
     this.#machine = machine
     this.#bytes = bytes
     this.#table = new ClerkTable(bytes)
-    this.#applier = new Applier(machine, this.#table)
+    this.#applier = new Applier(machine, this.#table, UNHEARD)
     this.#log = new Log(options.minLogBytesKept)
   }
 

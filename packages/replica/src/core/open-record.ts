@@ -8,6 +8,7 @@ import {
   RUN_REGISTER,
   RUN_REQUESTS,
   RUN_SKIP,
+  RUN_TICK,
   RUN_TOUCH,
   Writer,
   sealRecord,
@@ -100,6 +101,11 @@ export class OpenRecord {
 
   barrier(): void {
     this.#writer.u8(RUN_BARRIER)
+    this.entries++
+  }
+
+  tick(): void {
+    this.#writer.u8(RUN_TICK)
     this.entries++
   }
 

@@ -200,6 +200,19 @@ export class Primary {
     return index
   }
 
+  /** Appends a tick: the machine learns the log's time now. */
+  machineTick(): void {
+    const s = this.#s
+    // The entries of a record have one time, and the machine asked for a later one.
+    if (this.#open.entries > 0 && this.#open.elapsedMs < this.elapsed()) this.#replication.close()
+    this.#room(0)
+    const index = s.log.nextIndex
+    this.#open.tick()
+    s.log.nextIndex = index + 1
+    s.due.settle()
+    s.applier.tick(index, this.#open.elapsedMs)
+  }
+
   /** Appends one Touch or Expire entry. */
   clerks(kind: 'touch' | 'expire', clerkIds: readonly number[]): void {
     const s = this.#s

@@ -93,6 +93,11 @@ export class Shared {
     return this.#machine
   }
 
+  /** When the machine wants a tick, as far as entries are applied. */
+  get machineDueAt(): Millis {
+    return this.#machine.dueAt ?? Infinity
+  }
+
   /** The exactly-once table after all entries of the log. */
   get table(): ClerkTable {
     this.due.settle()

@@ -20,6 +20,27 @@ export interface StateLoader {
   finish(): void
 }
 
+/**
+ * Where a machine says what an entry changed, for those who watch. Watchers choose by stream and topic; what they get is every committed
+ * change once, in the order of the log. The bytes are copied.
+ */
+export interface ChangeSink {
+  /**
+   * One change. `stream`: 0–255, a family of topics that the machine names. `kind`: 0–255, the machine's word for what happened. `topic` and
+   * `payload`: byte ranges; a watcher gets both.
+   */
+  change(
+    stream: number,
+    kind: number,
+    topic: Uint8Array,
+    topicStart: number,
+    topicEnd: number,
+    payload: Uint8Array,
+    payloadStart: number,
+    payloadEnd: number,
+  ): void
+}
+
 /** What of a machine does not depend on its state. */
 export interface MachineRules {
   /** Names the machine and the version of its semantics; members with different digests never share a log (D1). */
@@ -37,7 +58,22 @@ export interface StateMachine extends MachineRules {
    * is overwritten later: what is kept must be copied.
    * `elapsedMs` is the log's time: milliseconds since genesis, the same at every replica, never going back.
    */
-  apply(index: Index, elapsedMs: Millis, buffer: Uint8Array, start: number, end: number, out: Writer): void
+  apply(
+    index: Index,
+    elapsedMs: Millis,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: Writer,
+    changes: ChangeSink,
+  ): void
+  /**
+   * When the machine wants to be told the log's time next; Infinity or no such field: never. Asked after every apply and tick, so it must
+   * be cheap. The primary then logs an entry of its own: what ends by time ends at one index, identically everywhere.
+   */
+  readonly dueAt?: Millis
+  /** The log's time is `elapsedMs` at entry `index`. Does a bounded amount of work; whatever is left over keeps `dueAt` in the past. */
+  tick?(index: Index, elapsedMs: Millis, changes: ChangeSink): void
   /**
    * Answers a query from the present state and returns the version of what was read: the index of the newest entry the answer
    * depends on (also when it says that nothing is there); 0: never written. An upper bound is allowed: the read waits longer.

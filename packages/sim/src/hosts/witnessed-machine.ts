@@ -1,7 +1,7 @@
 // The key-value machine with a witness: the oracle hears of every operation that is really applied, so that "exactly once" can be
 // checked on the log that came to be committed.
 import type { BytesPort, Index, Millis, Writer } from '@coppice/protocol'
-import type { StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
 import { KvMachine } from '@coppice/vkv/core'
 
 export interface ApplyWitness {
@@ -30,9 +30,23 @@ export class WitnessedMachine implements StateMachine {
   validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined {
     return this.#machine.validateQuery(buffer, start, end)
   }
-  apply(index: Index, elapsedMs: Millis, buffer: Uint8Array, start: number, end: number, out: Writer): void {
+  get dueAt(): Millis {
+    return this.#machine.dueAt
+  }
+  tick(index: Index, elapsedMs: Millis, changes: ChangeSink): void {
+    this.#machine.tick(index, elapsedMs, changes)
+  }
+  apply(
+    index: Index,
+    elapsedMs: Millis,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: Writer,
+    changes: ChangeSink,
+  ): void {
     this.#witness.applied(index, this.#bytes.latin1(buffer, start, end))
-    this.#machine.apply(index, elapsedMs, buffer, start, end, out)
+    this.#machine.apply(index, elapsedMs, buffer, start, end, out, changes)
   }
   read(buffer: Uint8Array, start: number, end: number, out: Writer): Index {
     const from = out.length

@@ -25,6 +25,7 @@ export class Ledger {
   skips = 0
   touches = 0
   barriers = 0
+  ticks = 0
   registrations = 0
 
   constructor(bytes: BytesPort) {
@@ -74,6 +75,7 @@ export class Ledger {
       else if (run.kind === 'touch') this.touches++
       else if (run.kind === 'expire') for (const clerkId of run.clerkIds) this.#removedAt.set(clerkId, index)
       else if (run.kind === 'barrier') this.barriers++
+      else if (run.kind === 'tick') this.ticks++
       else this.registrations++
       index++
     }

@@ -9,8 +9,9 @@ import {
   type Millis,
   type Writer,
 } from '@coppice/protocol'
-import type { StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
 import { TableCapture, TableLoader } from './capture.js'
+import { CHANGE_DELETE, CHANGE_PUT, STREAM_KEYS } from './changes.js'
 import { brokenGuard, fenceOf, LockTable } from './lock-table.js'
 import {
   OP_ACQUIRE,
@@ -55,7 +56,15 @@ export class KvMachine implements StateMachine {
     return queryProblem(buffer, start, end)
   }
 
-  apply(index: Index, elapsedMs: Millis, buffer: Uint8Array, start: number, end: number, out: Writer): void {
+  apply(
+    index: Index,
+    elapsedMs: Millis,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: Writer,
+    changes: ChangeSink,
+  ): void {
     this.#lastIndex = index
     this.#elapsedMs = Math.max(this.#elapsedMs, Math.floor(elapsedMs))
     const op = this.#op
@@ -65,7 +74,7 @@ export class KvMachine implements StateMachine {
       case OP_PUT:
       case OP_DELETE:
       case OP_COND_PUT:
-        return this.#write(index, buffer, out)
+        return this.#write(index, buffer, out, changes)
       case OP_ACQUIRE:
         return this.#locks.acquire(index, this.#elapsedMs, op, buffer, out)
       case OP_RENEW:
@@ -75,7 +84,17 @@ export class KvMachine implements StateMachine {
     }
   }
 
-  #write(index: Index, b: Uint8Array, out: Writer): void {
+  /** Nothing ends by time yet. */
+  get dueAt(): Millis {
+    return Infinity
+  }
+
+  tick(index: Index, elapsedMs: Millis, _changes: ChangeSink): void {
+    this.#lastIndex = index
+    this.#elapsedMs = Math.max(this.#elapsedMs, Math.floor(elapsedMs))
+  }
+
+  #write(index: Index, b: Uint8Array, out: Writer, changes: ChangeSink): void {
     const op = this.#op
     const keys = this.#keys
     // The fences are checked in the entry that writes: a stale holder cannot come between.
@@ -95,6 +114,19 @@ export class KvMachine implements StateMachine {
     }
     if (op.hasNext) keys.put(handle, index, b, op.keyStart, op.keyEnd, b, op.nextStart, op.nextEnd)
     else if (handle !== 0) keys.remove(handle, index)
+    if (op.hasNext || handle !== 0) {
+      const kind = op.hasNext ? CHANGE_PUT : CHANGE_DELETE
+      changes.change(
+        STREAM_KEYS,
+        kind,
+        b,
+        op.keyStart,
+        op.keyEnd,
+        b,
+        op.nextStart,
+        op.hasNext ? op.nextEnd : op.nextStart,
+      )
+    }
     out.u8(WRITE_OK)
     out.u53(index)
     out.u8(handle === 0 ? 0 : 1)

@@ -1,0 +1,14 @@
+// What vKV tells those who watch. The topic is the key (or the lock's name, or the session's id), the version of a change is its index.
+//
+//   keys:  put: value · delete: nothing
+
+/** Streams: families of topics. */
+export const STREAM_KEYS = 0
+export const STREAM_LOCKS = 1
+export const STREAM_SESSIONS = 2
+
+/** Kinds of changes of keys. */
+export const CHANGE_PUT = 0
+export const CHANGE_DELETE = 1
+/** Its ttl or its session ended. */
+export const CHANGE_EXPIRE = 2
