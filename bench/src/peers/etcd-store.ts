@@ -18,7 +18,7 @@ export async function openStore({ hosts }: { readonly hosts: readonly string[] }
   const { Etcd3: Client } = requireClient<Etcd3Module>('etcd3')
   const etcd = new Client({ hosts })
   return {
-    put: (key) => etcd.kv.put({ key: Buffer.from(dataset.name(key)), value: dataset.value() }),
+    put: (key) => etcd.kv.put({ key: Buffer.from(dataset.name(key)), value: dataset.value() as Buffer }),
     async get(key) {
       const { kvs } = await etcd.kv.range({ key: Buffer.from(dataset.name(key)) })
       return kvs[0]?.value

@@ -22,7 +22,9 @@ const VALUES = 256
 export async function openStore({ port, autoPipelining }: RedisOptions, dataset: Dataset): Promise<Store> {
   const { Redis: Client } = requireClient<Ioredis>('ioredis')
   const redis = new Client({ host: '127.0.0.1', port, enableAutoPipelining: autoPipelining })
-  const values = Array.from({ length: VALUES }, () => dataset.value().toString('base64').slice(0, dataset.valueBytes))
+  const values = Array.from({ length: VALUES }, () =>
+    (dataset.value() as Buffer).toString('base64').slice(0, dataset.valueBytes),
+  )
   let turn = 0
   return {
     put: (key) => redis.set(dataset.name(key), values[turn++ % VALUES]!),

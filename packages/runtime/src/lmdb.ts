@@ -6,9 +6,12 @@
 // - no writemap: with it a full disk is SIGBUS instead of an error.
 // - no cache, no compression, binary values: records are checksummed bytes already; what is read is read once.
 // - one transaction at a time, and none after a failure: an acknowledgement may never rest on a later transaction's luck.
-import { open, type Database, type Key, type RootDatabase } from 'lmdb'
+import { open, type Database, type RootDatabase } from 'lmdb'
 import { plain } from './node-bytes.js'
 import { StartupError } from './startup-error.js'
+
+/** A key of a table; lists are ordered by their elements. Not lmdb's own type: whoever compiles against this package needs none of its types. */
+export type LmdbKey = string | number | LmdbKey[]
 
 export interface LmdbOptions {
   /** Names of the tables this environment holds. */
@@ -20,18 +23,18 @@ export interface LmdbOptions {
 /** A table of byte strings in key order. Reads see all commits that are durable, and nothing of those under way. */
 export interface LmdbTable {
   /** A copy of the value. */
-  get(key: Key): Uint8Array | undefined
+  get(key: LmdbKey): Uint8Array | undefined
   /** Only inside the `writes` of a commit; `value` may be reused when that commit is durable. */
-  put(key: Key, value: Uint8Array): void
-  remove(key: Key): void
+  put(key: LmdbKey, value: Uint8Array): void
+  remove(key: LmdbKey): void
   /** Entries in key order with start ≤ key < end; the values are copies. */
   range(options?: {
-    start?: Key
-    end?: Key
+    start?: LmdbKey
+    end?: LmdbKey
     reverse?: boolean
     limit?: number
-  }): Iterable<{ key: Key; value: Uint8Array }>
-  keys(options?: { start?: Key; end?: Key; reverse?: boolean; limit?: number }): Iterable<Key>
+  }): Iterable<{ key: LmdbKey; value: Uint8Array }>
+  keys(options?: { start?: LmdbKey; end?: LmdbKey; reverse?: boolean; limit?: number }): Iterable<LmdbKey>
 }
 
 export interface Lmdb {
@@ -55,7 +58,7 @@ export function openLmdb(path: string, options: LmdbOptions): Lmdb {
 }
 
 class LmdbEnvironment implements Lmdb {
-  private readonly root: RootDatabase<Uint8Array, Key>
+  private readonly root: RootDatabase<Uint8Array, LmdbKey>
   private readonly tables = new Map<string, Table>()
   private readonly onFailure: (reason: string) => void
   private waiting: Commit[] = []
@@ -66,7 +69,7 @@ class LmdbEnvironment implements Lmdb {
   constructor(path: string, options: LmdbOptions) {
     this.onFailure = options.onFailure
     try {
-      this.root = open<Uint8Array, Key>({
+      this.root = open<Uint8Array, LmdbKey>({
         path,
         encoding: 'binary',
         overlappingSync: false,
@@ -141,31 +144,31 @@ class LmdbEnvironment implements Lmdb {
 }
 
 interface RangeOptions {
-  start?: Key
-  end?: Key
+  start?: LmdbKey
+  end?: LmdbKey
   reverse?: boolean
   limit?: number
 }
 
 class Table implements LmdbTable {
-  private readonly db: Database<Uint8Array, Key>
-  constructor(db: Database<Uint8Array, Key>) {
+  private readonly db: Database<Uint8Array, LmdbKey>
+  constructor(db: Database<Uint8Array, LmdbKey>) {
     this.db = db
   }
-  get(key: Key): Uint8Array | undefined {
+  get(key: LmdbKey): Uint8Array | undefined {
     const value = this.db.getBinary(key)
     return value === undefined ? undefined : plain(value)
   }
-  put(key: Key, value: Uint8Array): void {
+  put(key: LmdbKey, value: Uint8Array): void {
     void this.db.put(key, value)
   }
-  remove(key: Key): void {
+  remove(key: LmdbKey): void {
     void this.db.remove(key)
   }
-  *range(options: RangeOptions = {}): Iterable<{ key: Key; value: Uint8Array }> {
+  *range(options: RangeOptions = {}): Iterable<{ key: LmdbKey; value: Uint8Array }> {
     for (const { key, value } of this.db.getRange(options)) yield { key, value: plain(value) }
   }
-  *keys(options: RangeOptions = {}): Iterable<Key> {
+  *keys(options: RangeOptions = {}): Iterable<LmdbKey> {
     yield* this.db.getKeys(options)
   }
 }

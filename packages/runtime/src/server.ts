@@ -2,7 +2,7 @@
 export { afterSending } from './turn.js'
 export { tuneCollector } from './collector.js'
 export { lockDataDir, type DataDirLock } from './data-dir-lock.js'
-export { openLmdb, type Lmdb, type LmdbOptions, type LmdbTable } from './lmdb.js'
+export { openLmdb, type Lmdb, type LmdbKey, type LmdbOptions, type LmdbTable } from './lmdb.js'
 export { createLogger, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js'
 export {
   NodeDriver,
@@ -11,7 +11,7 @@ export {
   type NodeDriverOptions,
   type OtherEffect,
 } from './node-driver.js'
-export { onShutdownSignals, type ShutdownOptions } from './shutdown.js'
+export { onShutdownSignals, type ShutdownOptions, type ShutdownSignal } from './shutdown.js'
 export { StartupError, type StartupProblem } from './startup-error.js'
 export type { ServerRole, ServerWireOptions, WireHandlers, WireMessages } from './wire-types.js'
 export { ServerWire } from './server-wire.js'

@@ -1,5 +1,8 @@
 // SIGTERM and SIGINT: an orderly stop with a deadline; a second signal, if it is meant, ends the process at once.
 
+/** What asks a server to end. */
+export type ShutdownSignal = 'SIGTERM' | 'SIGINT'
+
 export interface ShutdownOptions {
   /** After so long the process ends even if `stop` has not finished; default 10 s. */
   readonly deadlineMs?: number
@@ -19,12 +22,12 @@ const EXIT_INTERRUPTED = 130
 
 /** Runs `stop` at the first signal and exits 0 when it is done, 1 when it fails or is late. The answer takes the handlers off. */
 export function onShutdownSignals(
-  stop: (signal: NodeJS.Signals) => Promise<void>,
+  stop: (signal: ShutdownSignal) => Promise<void>,
   options: ShutdownOptions = {},
 ): () => void {
   const { deadlineMs = DEADLINE_MS, echoMs = ECHO_MS, exit = (code) => process.exit(code) } = options
   let stoppingSince: number | undefined
-  const onSignal = (signal: NodeJS.Signals): void => {
+  const onSignal = (signal: ShutdownSignal): void => {
     if (stoppingSince !== undefined) {
       if (performance.now() - stoppingSince >= echoMs) exit(EXIT_INTERRUPTED)
       return

@@ -25,19 +25,22 @@ process.once('exit', () => {
 
 export class Dev {
   readonly dataDir: string
+  private readonly command: string
   private child: ChildProcess | undefined
   private ended: Promise<Ending> = Promise.resolve({ code: 0, signal: null })
   /** What it printed, of all its lives. */
   out = ''
 
-  constructor(dataDir = join(mkdtempSync(join(tmpdir(), 'coppice-dev-')), 'data')) {
+  /** `command`: the script of the coppice command. */
+  constructor(dataDir = join(mkdtempSync(join(tmpdir(), 'coppice-dev-')), 'data'), command = COMMAND) {
     this.dataDir = dataDir
+    this.command = command
   }
 
   /** Resolves when the cluster is ready. */
   async start(args: readonly string[] = []): Promise<void> {
     const from = this.out.length
-    const child = spawn(process.execPath, [COMMAND, 'dev', '--data', this.dataDir, '--port', '0', ...args], {
+    const child = spawn(process.execPath, [this.command, 'dev', '--data', this.dataDir, '--port', '0', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...withoutSettings(), NO_COLOR: '1' },
     })

