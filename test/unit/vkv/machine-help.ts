@@ -35,6 +35,22 @@ export class DrivenMachine {
     return this.#out.take()
   }
 
+  tick(): void {
+    this.machine.tick(++this.index, this.now, this.#sink)
+  }
+
+  /** Another machine that was loaded from a capture of this one. */
+  reloaded(): DrivenMachine {
+    const other = new DrivenMachine()
+    other.index = this.index
+    other.now = this.now
+    const capture = this.machine.getState()
+    const loader = other.machine.setState()
+    for (let piece = capture.next(512); piece !== undefined; piece = capture.next(512)) loader.add(piece.slice())
+    loader.finish()
+    return other
+  }
+
   read(query: Uint8Array): { reply: Uint8Array; version: number } {
     const problem = this.machine.validateQuery(query, 0, query.length)
     if (problem !== undefined) throw new Error(problem)

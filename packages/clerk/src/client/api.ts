@@ -55,8 +55,16 @@ export interface Resolution {
   readonly reply?: Uint8Array
 }
 
-/** Makes a value of an answer: [start, end) of `buffer`, which is valid during this call only. What it throws fails the user's call. */
-export type Decode<T, C = undefined> = (buffer: Uint8Array, start: number, end: number, context: C) => T
+/**
+ * Makes a value of an answer: [start, end) of `buffer`, which is valid during this call only. What it throws fails the user's call; a promise
+ * settles the call as it settles itself.
+ */
+export type Decode<T, C = undefined> = (
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  context: C,
+) => T | PromiseLike<T>
 
 /** Memory in which the next operation is written. */
 export interface Space {

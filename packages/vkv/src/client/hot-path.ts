@@ -9,17 +9,11 @@ import {
   type Index,
   type TextPort,
 } from '@coppice/protocol'
-import {
-  directOf,
-  type CallOptions,
-  type ClerkLike,
-  type DirectCalls,
-  type ReadOptions,
-  type Space,
-} from '@coppice/clerk/core'
+import { directOf, type ClerkLike, type DirectCalls, type ReadOptions, type Space } from '@coppice/clerk/core'
+import type { Budget } from './budget.js'
 import { PUT_HEAD_BYTES, writePutHead } from '../core/operations.js'
 import { GET_HEAD_BYTES, writeGetHead } from '../core/queries.js'
-import { decodeWriteReply, FOUND_HEAD_BYTES, WRITE_OK, WRITE_OK_BYTES } from '../core/replies.js'
+import { decodeWriteReply, FOUND_HEAD_BYTES, WRITE_BLOCKED, WRITE_OK, WRITE_OK_BYTES } from '../core/replies.js'
 import {
   asBytes,
   bytesCodec,
@@ -43,6 +37,14 @@ interface Written<K, V> {
   version: Index
 }
 
+type WriteAgain<K, V> = (written: Written<K, V>, budget: Budget | undefined) => Promise<Written<K, V>>
+type DecodePut<K, V> = (
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  written: Written<K, V>,
+) => Written<K, V> | Promise<Written<K, V>>
+
 export class HotPath<K, V> {
   readonly #direct: DirectCalls
   readonly #text: TextPort
@@ -53,8 +55,13 @@ export class HotPath<K, V> {
   readonly #plainKeys: boolean
   readonly #byteValues: boolean
   readonly #decodeGet: (buffer: Uint8Array, start: number, end: number) => V | undefined
+  readonly #again: WriteAgain<K, V>
+  readonly #decodePut: DecodePut<K, V>
 
-  constructor(clerk: ClerkLike, text: TextPort, keys: Codec<K>, values: Codec<V>) {
+  /** `again`: does a put the longer way that the leases of caches have held up. */
+  constructor(clerk: ClerkLike, text: TextPort, keys: Codec<K>, values: Codec<V>, again: WriteAgain<K, V>) {
+    this.#again = again
+    this.#decodePut = this.#decoderOfPut(undefined)
     this.#direct = directOf(clerk)
     this.#text = text
     this.#keys = placeCodec(keys)
@@ -92,7 +99,7 @@ export class HotPath<K, V> {
   put(
     key: K | string | Uint8Array,
     value: V | Uint8Array,
-    options: CallOptions | undefined,
+    budget: Budget | undefined,
   ): Promise<Written<K, V>> | undefined {
     if (!this.#plainKeys) return undefined
     if (value instanceof Uint8Array && (!this.#byteValues || value.length > HOT_VALUE_BYTES)) return undefined
@@ -116,7 +123,14 @@ export class HotPath<K, V> {
       value: value instanceof Uint8Array ? this.#given(value) : value,
       version: 0,
     }
-    return this.#direct.submit(end, decodePut<K, V>, written, options)
+    if (budget === undefined) return this.#direct.submit(end, this.#decodePut, written)
+    return this.#direct.submit(end, this.#decoderOfPut(budget), written, budget.next('put'))
+  }
+
+  #decoderOfPut(budget: Budget | undefined): DecodePut<K, V> {
+    // A promise that is given for an answer settles the call as it settles itself.
+    return (buffer, start, end, written) =>
+      buffer[start] === WRITE_BLOCKED ? this.#again(written, budget) : decodePut(buffer, start, end, written)
   }
 
   #valuePart(value: V): string | Uint8Array {

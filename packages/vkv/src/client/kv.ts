@@ -40,6 +40,11 @@ import type { KvPorts } from './ports.js'
 export type * from './kv-types.js'
 
 const DEFAULT_PAGE = 1_000
+/** Between two attempts of a write that caches' leases hold up, ms. */
+const FIRST_WAIT_MS = 2
+const MAX_WAIT_MS = 50
+
+type Written = Exclude<WriteReply, { kind: 'fenced' | 'blocked' }>
 
 export class Kv<K = string, V = string> {
   readonly #clerk: ClerkLike
@@ -55,7 +60,10 @@ export class Kv<K = string, V = string> {
     this.#keys = keys
     this.#values = values
     this.#guards = guards
-    this.#hot = new HotPath(clerk, ports.text, keys, values)
+    this.#hot = new HotPath(clerk, ports.text, keys, values, ({ key, value }, budget) => {
+      const written = this.#putAll(key, value, {}, budget ?? this.#budget(undefined))
+      return written as Promise<KvEntry<K, V>>
+    })
   }
 
   /** The same store with bytes for keys and values. */
@@ -139,8 +147,8 @@ export class Kv<K = string, V = string> {
   put(key: K | KeyLike, value: V | Uint8Array, options?: WriteOptions): Promise<KvEntry<K, V> | Conditional<K, V>> {
     if (options?.ifVersion !== undefined || this.#guards.length > 0) return this.#put(key, value, options)
     try {
-      const next = options === undefined ? undefined : this.#budget(options).next('put')
-      return this.#hot.put(key, value, next) ?? this.#put(key, value, options)
+      const budget = options === undefined ? undefined : this.#budget(options)
+      return this.#hot.put(key, value, budget) ?? this.#put(key, value, options)
     } catch (error) {
       return Promise.reject(error as Error)
     }
@@ -151,11 +159,20 @@ export class Kv<K = string, V = string> {
     value: V | Uint8Array,
     options: WriteOptions = {},
   ): Promise<KvEntry<K, V> | Conditional<K, V>> {
+    return this.#putAll(key, value, options, this.#budget(options))
+  }
+
+  async #putAll(
+    key: K | KeyLike,
+    value: V | Uint8Array,
+    options: WriteOptions,
+    budget: Budget,
+  ): Promise<KvEntry<K, V> | Conditional<K, V>> {
     const bytes = this.#key(key)
     const encoded = this.#value(bytes, value, 'value')
     const conditions = { ifVersion: options.ifVersion, guards: this.#guards }
     const operation = encodePut(bytes, encoded, conditions)
-    const reply = await this.#write(operation, this.#budget(options), 'put')
+    const reply = await this.#write(operation, budget, 'put')
     if (reply.kind === 'mismatch') return this.#mismatch(bytes, reply.current)
     const written = {
       key: this.#keys.decode(bytes),
@@ -216,9 +233,9 @@ export class Kv<K = string, V = string> {
     }
   }
 
-  /** Submits a write; a broken guard is the FENCED error. */
-  async #write(operation: Uint8Array, budget: Budget, what: string): Promise<Exclude<WriteReply, { kind: 'fenced' }>> {
-    for (;;) {
+  /** Submits a write; a broken guard is the FENCED error. Waits for the leases of caches on the key to end. */
+  async #write(operation: Uint8Array, budget: Budget, what: string): Promise<Written> {
+    for (let waitMs = FIRST_WAIT_MS; ;) {
       let bytes: Uint8Array
       try {
         bytes = await this.#clerk.submit(operation, budget.next(what))
@@ -229,6 +246,12 @@ export class Kv<K = string, V = string> {
         throw error
       }
       const reply = decodeWriteReply(bytes)
+      if (reply.kind === 'blocked') {
+        // Nothing was written. Caches answer within a round trip; one that is gone holds it up for what is left of its lease.
+        await budget.pause(Math.min(waitMs, reply.waitMs + 1), what)
+        waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)
+        continue
+      }
       if (reply.kind !== 'fenced') return reply
       throw this.#fenced(reply.guard, reply.fence, what)
     }

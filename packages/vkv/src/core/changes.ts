@@ -6,9 +6,14 @@
 export const STREAM_KEYS = 0
 export const STREAM_LOCKS = 1
 export const STREAM_SESSIONS = 2
+/** Topic: the holder's id, 8 bytes, highest first. */
+export const STREAM_CACHES = 3
 
 /** Kinds of changes of keys. */
 export const CHANGE_PUT = 0
 export const CHANGE_DELETE = 1
 /** Its ttl or its session ended. */
 export const CHANGE_EXPIRE = 2
+
+/** Kind of change of a cache: its lease on the key in the payload is revoked, a writer waits for it. */
+export const LEASE_REVOKED = 0

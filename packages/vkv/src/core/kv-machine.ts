@@ -10,6 +10,8 @@ import {
   type Writer,
 } from '@coppice/protocol'
 import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import { CacheLeases, type LeasedKeys } from './cache-leases.js'
+import { cacheOperationProblem, isCacheOperation } from './cache-operations.js'
 import { TableCapture, TableLoader } from './capture.js'
 import { CHANGE_DELETE, CHANGE_PUT, STREAM_KEYS } from './changes.js'
 import { brokenGuard, fenceOf, LockTable } from './lock-table.js'
@@ -28,12 +30,13 @@ import { WRITE_FENCED, WRITE_MISMATCH, WRITE_OK } from './replies.js'
 import { compareBytes } from './compare-bytes.js'
 import { Table } from './table.js'
 
-export class KvMachine implements StateMachine {
-  readonly digest = 'vkv/1'
+export class KvMachine implements StateMachine, LeasedKeys {
+  readonly digest = 'vkv/2'
   readonly #bytes: BytesPort
   readonly #op = new ParsedOperation()
   #keys: Table
   #locks: LockTable
+  #caches: CacheLeases
   #lastIndex: Index = 0
   #elapsedMs: Millis = 0
 
@@ -41,6 +44,7 @@ export class KvMachine implements StateMachine {
     this.#bytes = bytes
     this.#keys = new Table(bytes)
     this.#locks = new LockTable(new Table(bytes))
+    this.#caches = new CacheLeases(bytes, this)
   }
 
   /** Number of keys, and of locks that are held or waited for. */
@@ -49,6 +53,7 @@ export class KvMachine implements StateMachine {
   }
 
   validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined {
+    if (start < end && isCacheOperation(buffer[start]!)) return cacheOperationProblem(buffer, start, end)
     return this.#op.parse(buffer, start, end)
   }
 
@@ -67,6 +72,11 @@ export class KvMachine implements StateMachine {
   ): void {
     this.#lastIndex = index
     this.#elapsedMs = Math.max(this.#elapsedMs, Math.floor(elapsedMs))
+    if (start < end && isCacheOperation(buffer[start]!)) {
+      if (cacheOperationProblem(buffer, start, end) === undefined)
+        this.#caches.apply(index, this.#elapsedMs, buffer, start, end, out)
+      return
+    }
     const op = this.#op
     // Entries were validated before they got an index (R5); what is malformed all the same changes nothing, everywhere alike.
     if (op.parse(buffer, start, end) !== undefined) return
@@ -84,14 +94,14 @@ export class KvMachine implements StateMachine {
     }
   }
 
-  /** Nothing ends by time yet. */
   get dueAt(): Millis {
-    return Infinity
+    return this.#caches.dueAt
   }
 
   tick(index: Index, elapsedMs: Millis, _changes: ChangeSink): void {
     this.#lastIndex = index
     this.#elapsedMs = Math.max(this.#elapsedMs, Math.floor(elapsedMs))
+    this.#caches.tick(index, this.#elapsedMs)
   }
 
   #write(index: Index, b: Uint8Array, out: Writer, changes: ChangeSink): void {
@@ -111,6 +121,10 @@ export class KvMachine implements StateMachine {
         ? handle !== 0 && keys.valueEquals(handle, b, op.expectedStart, op.expectedEnd)
         : handle === 0
       if (!matches) return this.#refuseMismatch(handle, out)
+    }
+    if (op.hasNext || handle !== 0) {
+      const { keyStart, keyEnd } = op
+      if (!this.#caches.idle && this.#caches.blocks(index, this.#elapsedMs, b, keyStart, keyEnd, out, changes)) return
     }
     if (op.hasNext) keys.put(handle, index, b, op.keyStart, op.keyEnd, b, op.nextStart, op.nextEnd)
     else if (handle !== 0) keys.remove(handle, index)
@@ -150,6 +164,19 @@ export class KvMachine implements StateMachine {
     if (handle === 0) return
     out.u53(this.#keys.versionOf(handle))
     this.#keys.writeValue(handle, out)
+  }
+
+  answer(b: Uint8Array, start: number, end: number, out: Writer): void {
+    this.#writeFound(this.#keys.find(b, start, end), out)
+  }
+
+  valueBytes(b: Uint8Array, start: number, end: number): number {
+    const handle = this.#keys.find(b, start, end)
+    return handle === 0 ? 0 : this.#keys.valueLengthOf(handle)
+  }
+
+  restMs(): number {
+    return Infinity
   }
 
   read(buffer: Uint8Array, start: number, end: number, out: Writer): Index {
@@ -255,16 +282,22 @@ export class KvMachine implements StateMachine {
   }
 
   getState(): StateCapture {
-    return new TableCapture([this.#keys, this.#locks.table], { lastIndex: this.#lastIndex, elapsedMs: this.#elapsedMs })
+    return new TableCapture([this.#keys, this.#locks.table, ...this.#caches.tables], {
+      lastIndex: this.#lastIndex,
+      elapsedMs: this.#elapsedMs,
+    })
   }
 
   setState(): StateLoader {
     const keys = new Table(this.#bytes)
     const locks = new Table(this.#bytes)
+    const caches = new CacheLeases(this.#bytes, this)
     // The old state is dropped at once, so that two never stand in memory together.
     this.#keys = keys
     this.#locks = new LockTable(locks)
-    return new TableLoader([keys, locks], (marks) => {
+    this.#caches = caches
+    return new TableLoader([keys, locks, ...caches.tables], (marks) => {
+      caches.loaded()
       this.#lastIndex = marks.lastIndex
       this.#elapsedMs = marks.elapsedMs
     })
@@ -274,6 +307,7 @@ export class KvMachine implements StateMachine {
     const sums = new Uint32Array(2)
     this.#keys.addHash(sums, 1)
     this.#locks.table.addHash(sums, 2)
+    this.#caches.tables.forEach((table, i) => table.addHash(sums, 20 + i))
     const hex = (n: number): string => n.toString(16).padStart(8, '0')
     return `${this.#keys.count}-${this.#locks.table.count}-${hex(sums[0]!)}${hex(sums[1]!)}`
   }

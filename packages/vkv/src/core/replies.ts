@@ -1,6 +1,6 @@
 // The replies of vKV as bytes, and their readers for clients.
 //
-//   write:     u8 0 · u53 version · u8 existed  |  u8 1 · u8 guard · u53 fence  |  u8 2 · u8 found · [u53 version · value …]
+//   write:     u8 0 · u53 version · u8 existed  |  u8 1 · u8 guard · u53 fence  |  u8 2 · u8 found · [u53 version · value …]  |  u8 3 · u32 waitMs
 //   acquire:   u8 0 · u53 fence · u8 taken  |  u8 1 · u53 fence · u32 retryMs · u8 place
 //   renew, release:  u8 done
 //   get:       u8 found · [u53 version · value …]
@@ -11,6 +11,8 @@ import { DecodeError, Reader, type Index } from '@coppice/protocol'
 export const WRITE_OK = 0
 export const WRITE_FENCED = 1
 export const WRITE_MISMATCH = 2
+/** Client caches hold leases on the key: nothing was written, come again. */
+export const WRITE_BLOCKED = 3
 /** Of the reply to a write that was done. */
 export const WRITE_OK_BYTES = 10
 /** What precedes the value in the reply of a get that found one. */
@@ -36,6 +38,8 @@ export type WriteReply =
   /** Guard number `guard` does not hold: the lock has this fence now (0: nobody holds it). */
   | { readonly kind: 'fenced'; readonly guard: number; readonly fence: Index }
   | { readonly kind: 'mismatch'; readonly current: Found | undefined }
+  /** Caches hold leases on the key; the last of them ends after `waitMs` at the latest. */
+  | { readonly kind: 'blocked'; readonly waitMs: number }
 export type AcquireReply =
   | { readonly kind: 'acquired'; readonly fence: Index; readonly taken: 'free' | 'expired' | 'own' }
   /** Held by another (or promised to an earlier waiter) for `retryMs` by the log's time, unless it is renewed. */
@@ -57,6 +61,7 @@ export function decodeWriteReply(bytes: Uint8Array): WriteReply {
   if (status === WRITE_OK) return { kind: 'ok', version: r.u53(), existed: r.u8() === 1 }
   if (status === WRITE_FENCED) return { kind: 'fenced', guard: r.u8(), fence: r.u53() }
   if (status === WRITE_MISMATCH) return { kind: 'mismatch', current: readFound(r) }
+  if (status === WRITE_BLOCKED) return { kind: 'blocked', waitMs: r.u32() }
   throw new DecodeError(`unknown write reply ${status}`)
 }
 
@@ -82,7 +87,7 @@ export function decodeGetReply(bytes: Uint8Array): Found | undefined {
   return readFound(new Reader(bytes))
 }
 
-function readFound(r: Reader): Found | undefined {
+export function readFound(r: Reader): Found | undefined {
   return r.u8() === 0 ? undefined : { version: r.u53(), value: r.rest() }
 }
 
