@@ -18,6 +18,9 @@ export type ErrorCode =
   | 'FENCED' // a lock's fence is stale
   | 'LOCK_LOST' // the lock expired or was released
   | 'LOCK_BUSY' // not acquired within `wait`
+  | 'SESSION_ENDED' // a session of the store expired, was closed or revoked; what was bound to it is gone
+  | 'IDEMPOTENCY_CONFLICT' // this idempotency key belongs to another operation
+  | 'LIMIT_REACHED' // the store holds as many of these as it may
   | 'CONFLICT' // an admin request contradicts the state of the cluster
   | 'NOT_FOUND'
   | 'INTERNAL'

@@ -15,6 +15,21 @@ export const MAX_ZONE_CHARS = 64
 export const MAX_KEY_BYTES = KiB
 /** Largest value of the key-value store, in bytes. */
 export const MAX_VALUE_BYTES = 16 * MiB
+/** Longest ttl of a key, a session or an idempotency key, ms: ten years. */
+export const MAX_TTL_MS = 10 * 365 * 24 * 3_600_000
+/** Sessions of a store at one time. */
+export const MAX_SESSIONS = 100_000
+/** Keys bound to one session: they end together, in one entry. */
+export const MAX_SESSION_KEYS = 4_096
+/** Sessions that one operation keeps alive. */
+export const MAX_KEPT_ALIVE = 1_024
+/** Bytes of a session's name. */
+export const MAX_SESSION_NAME_BYTES = 128
+/** Bytes of an idempotency key. */
+export const MAX_IDEMPOTENCY_KEY_BYTES = 128
+/** Idempotency keys that a store remembers at one time, and the bytes of these and their answers. */
+export const MAX_IDEMPOTENCY_KEYS = 1_000_000
+export const MAX_IDEMPOTENCY_BYTES = 256 * MiB
 /** Largest encoded operation or query: one value, one expected value, one key and their headers. */
 export const MAX_OPERATION_BYTES = 2 * MAX_VALUE_BYTES + 64 * KiB
 /** Largest message a connection assembles from its fragments. */

@@ -1,10 +1,13 @@
 // The portable part of vKV: the state machine, its operations as bytes, and the clients over any clerk. Runs in the simulator unchanged.
 export * from './core/kv-machine.js'
 export * from './core/operations.js'
+export * from './core/session-operations.js'
+export * from './core/idempotency.js'
 export * from './core/queries.js'
 export * from './core/replies.js'
 export * from './core/cache-operations.js'
 export * from './core/changes.js'
+export { decodeSession, type SessionRecord } from './core/session-table.js'
 export { decodeLock, type LockRecord } from './core/lock-table.js'
 export * from './client/ports.js'
 export * from './client/time-range.js'

@@ -35,6 +35,7 @@ export class DrivenMachine {
     return this.#out.take()
   }
 
+  /** One tick, at the present time. */
   tick(): void {
     this.machine.tick(++this.index, this.now, this.#sink)
   }
@@ -49,6 +50,15 @@ export class DrivenMachine {
     for (let piece = capture.next(512); piece !== undefined; piece = capture.next(512)) loader.add(piece.slice())
     loader.finish()
     return other
+  }
+
+  /** Lets time pass; whatever ends until then ends as soon as it is due. */
+  passTo(now: number): void {
+    while (this.machine.dueAt <= now) {
+      this.now = Math.max(this.now, this.machine.dueAt)
+      this.tick()
+    }
+    this.now = Math.max(this.now, now)
   }
 
   read(query: Uint8Array): { reply: Uint8Array; version: number } {

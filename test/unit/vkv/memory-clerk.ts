@@ -113,7 +113,7 @@ export class MemoryClerk implements ClosableClerk {
   submit(operation: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
     this.submitted++
     return this.#call(options, () => {
-      this.#world.driven.now = this.#world.now
+      this.#world.driven.passTo(this.#world.now)
       const error = this.onSubmit?.(operation)
       if (error !== undefined && error.outcome === 'not-applied') throw error
       const reply = this.#world.driven.apply(operation)
@@ -123,7 +123,10 @@ export class MemoryClerk implements ClosableClerk {
   }
 
   read(query: Uint8Array, options?: ReadOptions): Promise<Uint8Array> {
-    return this.#call(options, () => this.#world.driven.read(query).reply)
+    return this.#call(options, () => {
+      this.#world.driven.passTo(this.#world.now)
+      return this.#world.driven.read(query).reply
+    })
   }
 
   async readAnswer(query: Uint8Array, options?: ReadOptions): Promise<ReadAnswer> {

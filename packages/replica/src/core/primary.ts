@@ -256,6 +256,8 @@ export class Primary {
       const runStart = at
       const room = MAX_RECORD_BYTES - this.#open.length
       const maxEntries = MAX_RECORD_ENTRIES - this.#open.entries
+      const stale = this.#open.elapsedMs < this.elapsed()
+      let late = false
       let problem: string | undefined
       while (id < to && id - runFirst < maxEntries) {
         const next = at + 4 + readU32(buffer, at)
@@ -263,11 +265,15 @@ export class Primary {
         if (next - runStart > room && id > runFirst) break
         problem = s.rules.validateOperation(buffer, at + 4, next) // R5: what fails validation never enters the log
         if (problem !== undefined) break
+        late = stale && s.rules.readsTime?.(buffer, at + 4, next) === true
+        if (late) break
         at = next
         id++
       }
       if (id > runFirst) this.#addRun(connection, session, m, runFirst, id - runFirst, runStart, at)
       if (problem !== undefined) return this.#refuseInvalid(connection, m, id, to, problem)
+      // The record was begun before this operation arrived, which asks for a time no earlier than that.
+      if (late) this.#replication.close()
     }
   }
 

@@ -47,7 +47,12 @@ export interface MachineRules {
   readonly digest: string
   /** Why the operation in [start, end) may not enter the log, or undefined. Depends on the bytes only, never on the state. */
   validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined
-  /** The same for a query. */
+  /**
+   * Whether what this valid operation does depends on the log's time: then its entry is stamped with no time before it arrived. All entries of a
+   * record have the time at which that was begun, so an older one is closed first. No such method: no operation does.
+   */
+  readsTime?(buffer: Uint8Array, start: number, end: number): boolean
+  /** Why the query in [start, end) cannot be answered, or undefined. */
   validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined
 }
 

@@ -27,6 +27,9 @@ export class WitnessedMachine implements StateMachine {
   validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined {
     return this.#machine.validateOperation(buffer, start, end)
   }
+  readsTime(buffer: Uint8Array, start: number): boolean {
+    return this.#machine.readsTime(buffer, start)
+  }
   validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined {
     return this.#machine.validateQuery(buffer, start, end)
   }

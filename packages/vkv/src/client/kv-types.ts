@@ -1,6 +1,7 @@
 // What users of the store give and get (PRODUCT SDK).
 import type { Index } from '@coppice/protocol'
 import type { Options } from './budget.js'
+import type { Duration } from './duration.js'
 
 export type KeyLike = string | Uint8Array
 
@@ -16,7 +17,30 @@ export interface ReadOptions extends Options {
   readonly consistency?: 'linearizable' | 'stale' | undefined
   readonly from?: 'any' | 'primary' | undefined
 }
-export interface WriteOptions extends Options {
+/** When a written key ends by itself. A write that names neither makes a key that stays. */
+export interface LifetimeOptions {
+  /** The key is gone so long after the call at the earliest, and one tick (10 ms) later at the latest while its group has a primary. */
+  readonly ttl?: Duration | undefined
+  /** The key is gone when this session ends. SESSION_ENDED if it has. */
+  readonly session?: { readonly id: Index } | Index | undefined
+}
+/** Makes a write happen once, whoever asks for it how often, also from another process. */
+export interface OnceOptions {
+  /**
+   * The caller's own name for this write, up to 128 bytes: who repeats the write with it gets the first one's answer, and nothing is written twice.
+   * IDEMPOTENCY_CONFLICT if it was used for another write. What was not written (a failed comparison, an error) is not remembered.
+   */
+  readonly idempotencyKey?: string | Uint8Array | undefined
+  /** For how long it is remembered. Default 24 h. */
+  readonly idempotencyTtl?: Duration | undefined
+}
+/** Of writes whose key gets a value. */
+export interface PutOptions extends Options, LifetimeOptions, OnceOptions {}
+export interface DeleteOptions extends Options, OnceOptions {
+  /** Only if the key has this version. Then the answer says whether it had. */
+  readonly ifVersion?: Index | undefined
+}
+export interface WriteOptions extends PutOptions {
   /** Only if the key has this version; 0: only if it is missing. Then the answer says whether it had. */
   readonly ifVersion?: Index | undefined
 }

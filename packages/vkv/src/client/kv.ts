@@ -29,13 +29,17 @@ import type {
   Conditional,
   ConditionalDelete,
   Deleted,
+  DeleteOptions,
   KeyLike,
   KvEntry,
+  OnceOptions,
+  PutOptions,
   RangeOptions,
   ReadOptions,
   WriteOptions,
 } from './kv-types.js'
 import type { KvPorts } from './ports.js'
+import { isPlain, lifetimeOf, refusal, underKey } from './write-options.js'
 
 export type * from './kv-types.js'
 
@@ -44,7 +48,7 @@ const DEFAULT_PAGE = 1_000
 const FIRST_WAIT_MS = 2
 const MAX_WAIT_MS = 50
 
-type Written = Exclude<WriteReply, { kind: 'fenced' | 'blocked' }>
+type Written = Extract<WriteReply, { kind: 'ok' | 'mismatch' }>
 
 export class Kv<K = string, V = string> {
   readonly #clerk: ClerkLike
@@ -143,9 +147,9 @@ export class Kv<K = string, V = string> {
   }
 
   put(key: K | KeyLike, value: V | Uint8Array, options: WriteOptions & { ifVersion: Index }): Promise<Conditional<K, V>>
-  put(key: K | KeyLike, value: V | Uint8Array, options?: Options): Promise<KvEntry<K, V>>
+  put(key: K | KeyLike, value: V | Uint8Array, options?: PutOptions): Promise<KvEntry<K, V>>
   put(key: K | KeyLike, value: V | Uint8Array, options?: WriteOptions): Promise<KvEntry<K, V> | Conditional<K, V>> {
-    if (options?.ifVersion !== undefined || this.#guards.length > 0) return this.#put(key, value, options)
+    if (this.#guards.length > 0 || (options !== undefined && !isPlain(options))) return this.#put(key, value, options)
     try {
       const budget = options === undefined ? undefined : this.#budget(options)
       return this.#hot.put(key, value, budget) ?? this.#put(key, value, options)
@@ -171,7 +175,7 @@ export class Kv<K = string, V = string> {
     const bytes = this.#key(key)
     const encoded = this.#value(bytes, value, 'value')
     const conditions = { ifVersion: options.ifVersion, guards: this.#guards }
-    const operation = encodePut(bytes, encoded, conditions)
+    const operation = underKey(encodePut(bytes, encoded, conditions, lifetimeOf(options)), options, this.#ports.text)
     const reply = await this.#write(operation, budget, 'put')
     if (reply.kind === 'mismatch') return this.#mismatch(bytes, reply.current)
     const written = {
@@ -182,12 +186,13 @@ export class Kv<K = string, V = string> {
     return { ok: true, ...written, version: reply.version }
   }
 
-  delete(key: K | KeyLike, options: WriteOptions & { ifVersion: Index }): Promise<ConditionalDelete<K, V>>
-  delete(key: K | KeyLike, options?: Options): Promise<Deleted>
-  async delete(key: K | KeyLike, options: WriteOptions = {}): Promise<Deleted | ConditionalDelete<K, V>> {
+  delete(key: K | KeyLike, options: DeleteOptions & { ifVersion: Index }): Promise<ConditionalDelete<K, V>>
+  delete(key: K | KeyLike, options?: Options & OnceOptions): Promise<Deleted>
+  async delete(key: K | KeyLike, options: DeleteOptions = {}): Promise<Deleted | ConditionalDelete<K, V>> {
     const bytes = this.#key(key)
     const conditions = { ifVersion: options.ifVersion, guards: this.#guards }
-    const reply = await this.#write(encodeDelete(bytes, conditions), this.#budget(options), 'delete')
+    const operation = underKey(encodeDelete(bytes, conditions), options, this.#ports.text)
+    const reply = await this.#write(operation, this.#budget(options), 'delete')
     if (reply.kind === 'mismatch') return this.#mismatch(bytes, reply.current)
     const done = { existed: reply.existed, version: reply.version }
     return options.ifVersion === undefined ? done : { ok: true, ...done }
@@ -198,12 +203,13 @@ export class Kv<K = string, V = string> {
     key: K | KeyLike,
     expected: V | Uint8Array | undefined,
     next: V | Uint8Array | undefined,
-    options?: Options,
+    options: PutOptions = {},
   ): Promise<Conditional<K, V>> {
     const bytes = this.#key(key)
     const from = expected === undefined ? undefined : this.#value(bytes, expected, 'expected value')
     const to = next === undefined ? undefined : this.#value(bytes, next, 'value')
-    const operation = encodeCondPut(bytes, from, to, this.#guards)
+    const condPut = encodeCondPut(bytes, from, to, this.#guards, lifetimeOf(options))
+    const operation = underKey(condPut, options, this.#ports.text)
     const reply = await this.#write(operation, this.#budget(options), 'condPut')
     if (reply.kind === 'mismatch') return this.#mismatch(bytes, reply.current)
     const value = to === undefined ? undefined : this.#values.decode(writtenOf(operation, to))
@@ -214,10 +220,11 @@ export class Kv<K = string, V = string> {
   async update(
     key: K | KeyLike,
     f: (value: V | undefined) => V | undefined,
-    options?: Options,
+    options: PutOptions = {},
   ): Promise<KvEntry<K, V> | undefined> {
     const budget = this.#budget(options)
     const bytes = this.#key(key)
+    const lifetime = lifetimeOf(options)
     for (;;) {
       const found = decodeGetReply(await this.#clerk.read(encodeGet(bytes), budget.next('update')))
       const next = f(found === undefined ? undefined : this.#values.decode(found.value))
@@ -226,14 +233,18 @@ export class Kv<K = string, V = string> {
       const operation =
         next === undefined
           ? encodeDelete(bytes, conditions)
-          : encodePut(bytes, this.#value(bytes, next, 'value'), conditions)
-      const reply = await this.#write(operation, budget, 'update')
+          : encodePut(bytes, this.#value(bytes, next, 'value'), conditions, lifetime)
+      const reply = await this.#write(underKey(operation, options, this.#ports.text, true), budget, 'update')
       if (reply.kind === 'mismatch') continue
+      // Done before, with what f made then.
+      const { before } = reply
+      if (before !== undefined)
+        return before.value && this.#entry(bytes, { version: reply.version, value: before.value })
       return next === undefined ? undefined : { key: this.#keys.decode(bytes), value: next, version: reply.version }
     }
   }
 
-  /** Submits a write; a broken guard is the FENCED error. Waits for the leases of caches on the key to end. */
+  /** Submits a write; a broken guard is the FENCED error, a refusal one of its own. Waits for the leases of caches on the key to end. */
   async #write(operation: Uint8Array, budget: Budget, what: string): Promise<Written> {
     for (let waitMs = FIRST_WAIT_MS; ;) {
       let bytes: Uint8Array
@@ -252,8 +263,8 @@ export class Kv<K = string, V = string> {
         waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)
         continue
       }
-      if (reply.kind !== 'fenced') return reply
-      throw this.#fenced(reply.guard, reply.fence, what)
+      if (reply.kind === 'ok' || reply.kind === 'mismatch') return reply
+      throw reply.kind === 'fenced' ? this.#fenced(reply.guard, reply.fence, what) : refusal(reply, what)
     }
   }
 

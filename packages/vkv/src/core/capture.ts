@@ -6,7 +6,7 @@
 //
 //   piece:  (entry | header | u8 254) …      the header comes first; 254 is nothing, in a piece that would be empty
 //   entry:  u8 table · u53 version · u16 n · key · u32 n · value
-//   header: u8 255 · u8 format · u53 lastIndex · u53 elapsed · tables × (u53 count · u53 lastDelete)
+//   header: u8 255 · u8 format · u53 lastIndex · u53 elapsed · u53 bytes of idempotency keys · tables × (u53 count · u53 lastDelete)
 import { assert, DecodeError, EMPTY_BYTES, Reader, Writer, type Index, type Millis } from '@coppice/protocol'
 import type { StateCapture, StateLoader } from '@coppice/replica'
 import { Asides } from './asides.js'
@@ -14,7 +14,7 @@ import type { Table } from './table.js'
 
 const HEADER = 255
 const NOTHING = 254
-const FORMAT = 1
+const FORMAT = 2
 
 /** Records one call of `next` passes at the most: those written since the capture began are passed over. */
 const MAX_VISITS = 1_024
@@ -23,6 +23,8 @@ export interface MachineMarks {
   /** Index of the newest applied operation. */
   readonly lastIndex: Index
   readonly elapsedMs: Millis
+  /** Bytes of idempotency keys and their answers. */
+  readonly onceBytes: number
 }
 
 export class TableCapture implements StateCapture {
@@ -46,6 +48,7 @@ export class TableCapture implements StateCapture {
     w.u8(FORMAT)
     w.u53(marks.lastIndex)
     w.u53(marks.elapsedMs)
+    w.u53(marks.onceBytes)
     for (const table of tables) {
       w.u53(table.count)
       w.u53(table.lastDelete)
@@ -168,7 +171,7 @@ export class TableLoader implements StateLoader {
     if (this.#marks !== undefined) throw new DecodeError('state has two headers')
     const format = r.u8()
     if (format !== FORMAT) throw new DecodeError(`state format ${format} is not known`)
-    this.#marks = { lastIndex: r.u53(), elapsedMs: r.u53() }
+    this.#marks = { lastIndex: r.u53(), elapsedMs: r.u53(), onceBytes: r.u53() }
     for (const table of this.#tables) {
       this.#counts.push(r.u53())
       table.setDeletedFloor(r.u53())

@@ -1,6 +1,7 @@
 // What vKV tells those who watch. The topic is the key (or the lock's name, or the session's id), the version of a change is its index.
 //
-//   keys:  put: value · delete: nothing
+//   keys:      put: value · delete, expire: nothing
+//   sessions:  the topic is the id in eight bytes, big-endian; end: u8 why
 
 /** Streams: families of topics. */
 export const STREAM_KEYS = 0
@@ -17,3 +18,13 @@ export const CHANGE_EXPIRE = 2
 
 /** Kind of change of a cache: its lease on the key in the payload is revoked, a writer waits for it. */
 export const LEASE_REVOKED = 0
+
+/** Kinds of changes of sessions. */
+export const CHANGE_SESSION_END = 0
+
+/** Why a session ended. */
+export const END_EXPIRED = 0
+/** By its client. */
+export const END_CLOSED = 1
+/** By an operator. */
+export const END_REVOKED = 2

@@ -10,10 +10,14 @@ import {
   type Writer,
 } from '@coppice/protocol'
 import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import { Agenda } from './agenda.js'
 import { CacheLeases, type LeasedKeys } from './cache-leases.js'
 import { cacheOperationProblem, isCacheOperation } from './cache-operations.js'
 import { TableCapture, TableLoader } from './capture.js'
 import { CHANGE_DELETE, CHANGE_PUT, STREAM_KEYS } from './changes.js'
+import { endDue, endSession } from './endings.js'
+import { IdempotencyTable } from './idempotency-table.js'
+import { Lifetimes } from './lifetimes.js'
 import { brokenGuard, fenceOf, LockTable } from './lock-table.js'
 import {
   OP_ACQUIRE,
@@ -23,38 +27,94 @@ import {
   OP_RELEASE,
   OP_RENEW,
   ParsedOperation,
+  readsTime,
   readU16,
 } from './operations.js'
-import { QUERY_GET, QUERY_GET_MANY, QUERY_RANGE, queryProblem, RANGE_KEYS_ONLY, TABLE_KEYS } from './queries.js'
-import { WRITE_FENCED, WRITE_MISMATCH, WRITE_OK } from './replies.js'
+import {
+  QUERY_GET,
+  QUERY_GET_MANY,
+  QUERY_RANGE,
+  queryProblem,
+  RANGE_KEYS_ONLY,
+  TABLE_KEYS,
+  TABLE_LOCKS,
+} from './queries.js'
+import {
+  FULL_IDEMPOTENCY_KEYS,
+  FULL_SESSION_KEYS,
+  WRITE_FENCED,
+  WRITE_FULL,
+  WRITE_MISMATCH,
+  WRITE_OK,
+  WRITE_REUSED,
+  WRITE_SESSION_ENDED,
+} from './replies.js'
+import { OP_END_SESSION, OP_KEEP_ALIVE, OP_OPEN_SESSION } from './session-operations.js'
+import { SessionTable } from './session-table.js'
 import { compareBytes } from './compare-bytes.js'
 import { Table } from './table.js'
+
+/** Everything that is replicated but the marks. */
+class KvState {
+  readonly keys: Table
+  readonly locks: LockTable
+  readonly agenda: Agenda
+  readonly sessions: SessionTable
+  readonly lifetimes: Lifetimes
+  readonly once: IdempotencyTable
+  readonly caches: CacheLeases
+  /** All tables, in the order in which they are captured. */
+  readonly tables: readonly Table[]
+
+  constructor(bytes: BytesPort, leased: LeasedKeys) {
+    const table = (): Table => new Table(bytes)
+    this.keys = table()
+    this.locks = new LockTable(table())
+    this.agenda = new Agenda(table())
+    this.sessions = new SessionTable(table(), table(), this.agenda)
+    this.lifetimes = new Lifetimes(table(), this.agenda, this.sessions)
+    this.once = new IdempotencyTable(table(), this.agenda, bytes)
+    this.caches = new CacheLeases(bytes, leased)
+    const { keys, locks, agenda, sessions, lifetimes, once, caches } = this
+    const ending = [agenda.table, sessions.table, sessions.bound, lifetimes.table, once.table]
+    this.tables = [keys, locks.table, ...ending, ...caches.tables]
+  }
+}
 
 export class KvMachine implements StateMachine, LeasedKeys {
   readonly digest = 'vkv/2'
   readonly #bytes: BytesPort
   readonly #op = new ParsedOperation()
+  #state: KvState
   #keys: Table
   #locks: LockTable
+  #lifetimes: Lifetimes
   #caches: CacheLeases
   #lastIndex: Index = 0
   #elapsedMs: Millis = 0
 
   constructor(bytes: BytesPort) {
     this.#bytes = bytes
-    this.#keys = new Table(bytes)
-    this.#locks = new LockTable(new Table(bytes))
-    this.#caches = new CacheLeases(bytes, this)
+    this.#state = new KvState(bytes, this)
+    this.#keys = this.#state.keys
+    this.#locks = this.#state.locks
+    this.#lifetimes = this.#state.lifetimes
+    this.#caches = this.#state.caches
   }
 
-  /** Number of keys, and of locks that are held or waited for. */
-  get counts(): { readonly keys: number; readonly locks: number } {
-    return { keys: this.#keys.count, locks: this.#locks.table.count }
+  /** Number of keys, of locks that are held or waited for, of sessions, and of idempotency keys. */
+  get counts(): { readonly keys: number; readonly locks: number; readonly sessions: number; readonly once: number } {
+    const { keys, locks, sessions, once } = this.#state
+    return { keys: keys.count, locks: locks.table.count, sessions: sessions.table.count, once: once.table.count }
   }
 
   validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined {
     if (start < end && isCacheOperation(buffer[start]!)) return cacheOperationProblem(buffer, start, end)
     return this.#op.parse(buffer, start, end)
+  }
+
+  readsTime(buffer: Uint8Array, start: number): boolean {
+    return readsTime(buffer, start)
   }
 
   validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined {
@@ -80,6 +140,7 @@ export class KvMachine implements StateMachine, LeasedKeys {
     const op = this.#op
     // Entries were validated before they got an index (R5); what is malformed all the same changes nothing, everywhere alike.
     if (op.parse(buffer, start, end) !== undefined) return
+    if (op.onceEnd > op.onceStart) return this.#writeOnce(index, buffer, out, changes)
     switch (op.kind) {
       case OP_PUT:
       case OP_DELETE:
@@ -91,17 +152,43 @@ export class KvMachine implements StateMachine, LeasedKeys {
         return this.#locks.renew(index, this.#elapsedMs, op, buffer, out)
       case OP_RELEASE:
         return this.#locks.release(index, this.#elapsedMs, op, buffer, out)
+      case OP_OPEN_SESSION:
+        return this.#state.sessions.open(index, this.#elapsedMs, op, buffer, out)
+      case OP_KEEP_ALIVE:
+        return this.#state.sessions.keepAlive(index, this.#elapsedMs, op, buffer, out)
+      case OP_END_SESSION:
+        return out.u8(endSession(this.#state, index, op.session, op.why, changes) < 0 ? 0 : 1)
     }
   }
 
   get dueAt(): Millis {
-    return this.#caches.dueAt
+    return Math.min(this.#state.agenda.dueAt, this.#caches.dueAt)
   }
 
-  tick(index: Index, elapsedMs: Millis, _changes: ChangeSink): void {
+  tick(index: Index, elapsedMs: Millis, changes: ChangeSink): void {
     this.#lastIndex = index
     this.#elapsedMs = Math.max(this.#elapsedMs, Math.floor(elapsedMs))
-    this.#caches.tick(index, this.#elapsedMs)
+    if (this.#caches.dueAt <= this.#elapsedMs) this.#caches.tick(index, this.#elapsedMs)
+    endDue(this.#state, index, this.#elapsedMs, changes)
+  }
+
+  /** A write under an idempotency key: done once, and answered as then for as long as that is remembered. */
+  #writeOnce(index: Index, b: Uint8Array, out: Writer, changes: ChangeSink): void {
+    const { once } = this.#state
+    switch (once.find(this.#op, b)) {
+      case 'same':
+        return once.writeReply(out)
+      case 'other':
+        return out.u8(WRITE_REUSED)
+      case 'new': {
+        // An answer that could not be kept would be no promise.
+        if (once.full) return refuseFull(out, FULL_IDEMPOTENCY_KEYS)
+        const start = out.length
+        this.#write(index, b, out, changes)
+        if (out.buffer[start] !== WRITE_OK) return
+        once.keep(index, this.#elapsedMs, this.#op, b, out.buffer, start, out.length)
+      }
+    }
   }
 
   #write(index: Index, b: Uint8Array, out: Writer, changes: ChangeSink): void {
@@ -122,12 +209,23 @@ export class KvMachine implements StateMachine, LeasedKeys {
         : handle === 0
       if (!matches) return this.#refuseMismatch(handle, out)
     }
+    const { session, keyStart, keyEnd } = op
+    if (session !== 0) {
+      const { sessions } = this.#state
+      // Bound to a session that has ended it would never end.
+      if (!sessions.has(session)) return refuseEnded(out, session)
+      const bound = this.#lifetimes.sessionOf(b, keyStart, keyEnd)
+      if (bound !== session && !sessions.hasRoom(session)) return refuseFull(out, FULL_SESSION_KEYS)
+    }
     if (op.hasNext || handle !== 0) {
-      const { keyStart, keyEnd } = op
       if (!this.#caches.idle && this.#caches.blocks(index, this.#elapsedMs, b, keyStart, keyEnd, out, changes)) return
     }
     if (op.hasNext) keys.put(handle, index, b, op.keyStart, op.keyEnd, b, op.nextStart, op.nextEnd)
     else if (handle !== 0) keys.remove(handle, index)
+    // What it had before of a ttl or a session is over, whatever the write names now.
+    if (op.ttlMs !== 0 || session !== 0 || this.#lifetimes.table.count > 0) {
+      this.#lifetimes.set(index, this.#elapsedMs, op.ttlMs, session, b, op.keyStart, op.keyEnd)
+    }
     if (op.hasNext || handle !== 0) {
       const kind = op.hasNext ? CHANGE_PUT : CHANGE_DELETE
       changes.change(
@@ -175,8 +273,8 @@ export class KvMachine implements StateMachine, LeasedKeys {
     return handle === 0 ? 0 : this.#keys.valueLengthOf(handle)
   }
 
-  restMs(): number {
-    return Infinity
+  restMs(b: Uint8Array, start: number, end: number, now: Millis): number {
+    return this.#lifetimes.restMs(b, start, end, now)
   }
 
   read(buffer: Uint8Array, start: number, end: number, out: Writer): Index {
@@ -239,7 +337,9 @@ export class KvMachine implements StateMachine, LeasedKeys {
   }
 
   #readRange(b: Uint8Array, start: number, out: Writer): Index {
-    const table = b[start + 1] === TABLE_KEYS ? this.#keys : this.#locks.table
+    const number = b[start + 1]
+    const { locks, sessions } = this.#state
+    const table = number === TABLE_KEYS ? this.#keys : number === TABLE_LOCKS ? locks.table : sessions.table
     const keysOnly = (b[start + 2]! & RANGE_KEYS_ONLY) !== 0
     const limit = readU32(b, start + 3)
     const prefixStart = start + 9
@@ -282,33 +382,45 @@ export class KvMachine implements StateMachine, LeasedKeys {
   }
 
   getState(): StateCapture {
-    return new TableCapture([this.#keys, this.#locks.table, ...this.#caches.tables], {
+    const { tables, once } = this.#state
+    return new TableCapture(tables, {
       lastIndex: this.#lastIndex,
       elapsedMs: this.#elapsedMs,
+      onceBytes: once.bytes,
     })
   }
 
   setState(): StateLoader {
-    const keys = new Table(this.#bytes)
-    const locks = new Table(this.#bytes)
-    const caches = new CacheLeases(this.#bytes, this)
     // The old state is dropped at once, so that two never stand in memory together.
-    this.#keys = keys
-    this.#locks = new LockTable(locks)
-    this.#caches = caches
-    return new TableLoader([keys, locks, ...caches.tables], (marks) => {
-      caches.loaded()
+    const state = new KvState(this.#bytes, this)
+    this.#state = state
+    this.#keys = state.keys
+    this.#locks = state.locks
+    this.#lifetimes = state.lifetimes
+    this.#caches = state.caches
+    return new TableLoader(state.tables, (marks) => {
+      state.caches.loaded()
       this.#lastIndex = marks.lastIndex
       this.#elapsedMs = marks.elapsedMs
+      state.once.bytes = marks.onceBytes
+      state.agenda.loaded()
     })
   }
 
   hash(): string {
     const sums = new Uint32Array(2)
-    this.#keys.addHash(sums, 1)
-    this.#locks.table.addHash(sums, 2)
-    this.#caches.tables.forEach((table, i) => table.addHash(sums, 20 + i))
+    this.#state.tables.forEach((table, number) => table.addHash(sums, number + 1))
     const hex = (n: number): string => n.toString(16).padStart(8, '0')
-    return `${this.#keys.count}-${this.#locks.table.count}-${hex(sums[0]!)}${hex(sums[1]!)}`
+    return `${this.#state.tables.map((table) => table.count).join('-')}-${hex(sums[0]!)}${hex(sums[1]!)}`
   }
+}
+
+function refuseEnded(out: Writer, session: Index): void {
+  out.u8(WRITE_SESSION_ENDED)
+  out.u53(session)
+}
+
+function refuseFull(out: Writer, of: number): void {
+  out.u8(WRITE_FULL)
+  out.u8(of)
 }

@@ -1,13 +1,18 @@
 // The operations of vKV as bytes (PROTOCOL 9), and the one parser that validation and apply share.
 //
-//   put, delete, condPut:  u8 kind · u8 flags · u8 n · n × guard · u16 n · key · [u53 ifVersion] · [u32 n · expected] · [next …]
+//   put, delete, condPut:  u8 kind · u8 flags · u8 n · n × guard · u16 n · key · [u53 ifVersion] · [u53 ttlMs] · [u53 session] ·
+//                          [u32 n · expected] · [next …]
 //   acquire:               u8 kind · u16 n · name · u8 n · owner · u32 ttlMs · u32 waitMs
 //   renew:                 u8 kind · u16 n · name · u8 n · owner · u53 fence · u32 ttlMs
 //   release:               u8 kind · u16 n · name · u8 n · owner · u53 fence
 //   guard:                 u16 n · lock name · u53 fence
 //
+// Sessions and idempotency keys: session-operations.ts, idempotency.ts.
 // A value is what is left of the operation; an absent one and an empty one differ by a flag.
-import { MAX_KEY_BYTES, MAX_VALUE_BYTES, readU32, readU53, Writer, type Index } from '@coppice/protocol'
+import { MAX_KEY_BYTES, MAX_TTL_MS, MAX_VALUE_BYTES, readU32, readU53, Writer, type Index } from '@coppice/protocol'
+import { OP_ONCE, parseOnce } from './idempotency.js'
+import { isSessionOperation, OP_END_SESSION, parseSessionOperation } from './session-operations.js'
+import { wholeNumber } from './whole-number.js'
 
 export const OP_PUT = 1
 export const OP_DELETE = 2
@@ -20,7 +25,9 @@ const OP_NAMES = ['', 'put', 'delete', 'condPut', 'acquire', 'renew', 'release']
 const FLAG_IF_VERSION = 1
 const FLAG_EXPECTED = 2
 const FLAG_NEXT = 4
-const KNOWN_FLAGS = FLAG_IF_VERSION | FLAG_EXPECTED | FLAG_NEXT
+const FLAG_TTL = 8
+const FLAG_SESSION = 16
+const KNOWN_FLAGS = FLAG_IF_VERSION | FLAG_EXPECTED | FLAG_NEXT | FLAG_TTL | FLAG_SESSION
 
 /** Guards of one write. */
 export const MAX_GUARDS = 16
@@ -36,9 +43,21 @@ export interface WriteConditions {
   readonly ifVersion?: Index | undefined
   readonly guards?: readonly Guard[] | undefined
 }
+/** When a written key ends by itself. What a write does not name, the key does not have any more. */
+export interface Lifetime {
+  /** Milliseconds by the log's time, whole and above zero. */
+  readonly ttlMs?: number | undefined
+  /** Id of the session that the key ends with. */
+  readonly session?: Index | undefined
+}
 
-export function encodePut(key: Uint8Array, value: Uint8Array, conditions: WriteConditions = {}): Uint8Array {
-  return encodeWrite(OP_PUT, key, conditions, undefined, value)
+export function encodePut(
+  key: Uint8Array,
+  value: Uint8Array,
+  conditions: WriteConditions = {},
+  lifetime?: Lifetime,
+): Uint8Array {
+  return encodeWrite(OP_PUT, key, conditions, undefined, value, lifetime)
 }
 
 /** What precedes the key of a put without conditions. */
@@ -62,8 +81,9 @@ export function encodeCondPut(
   expected: Uint8Array | undefined,
   next: Uint8Array | undefined,
   guards?: readonly Guard[],
+  lifetime?: Lifetime,
 ): Uint8Array {
-  return encodeWrite(OP_COND_PUT, key, { guards }, expected, next)
+  return encodeWrite(OP_COND_PUT, key, { guards }, expected, next, lifetime)
 }
 
 function encodeWrite(
@@ -72,21 +92,27 @@ function encodeWrite(
   conditions: WriteConditions,
   expected: Uint8Array | undefined,
   next: Uint8Array | undefined,
+  lifetime: Lifetime = {},
 ): Uint8Array {
   const guards = conditions.guards ?? []
-  let size = 3 + 2 + key.length + 8 + 4 + (expected?.length ?? 0) + (next?.length ?? 0)
+  const { ttlMs, session } = lifetime
+  let size = 3 + 2 + key.length + 24 + 4 + (expected?.length ?? 0) + (next?.length ?? 0)
   for (const guard of guards) size += 10 + guard.lock.length
   const w = new Writer(size)
   w.u8(kind)
   w.u8(
     (conditions.ifVersion === undefined ? 0 : FLAG_IF_VERSION) |
       (expected === undefined ? 0 : FLAG_EXPECTED) |
-      (next === undefined ? 0 : FLAG_NEXT),
+      (next === undefined ? 0 : FLAG_NEXT) |
+      (ttlMs === undefined ? 0 : FLAG_TTL) |
+      (session === undefined ? 0 : FLAG_SESSION),
   )
   w.u8(guards.length)
   for (const guard of guards) writeGuard(w, guard)
   writeKey(w, key)
   if (conditions.ifVersion !== undefined) w.u53(conditions.ifVersion)
+  if (ttlMs !== undefined) w.u53(ttlMs)
+  if (session !== undefined) w.u53(session)
   if (expected !== undefined) w.bytes(expected)
   if (next !== undefined) w.raw(next)
   return w.view()
@@ -177,12 +203,37 @@ export class ParsedOperation {
   ownerStart = 0
   ownerEnd = 0
   fence: Index = 0
+  /** Of a lock, a session, or a written key; of a key 0: it has none. */
   ttlMs = 0
   waitMs = 0
+  /** Session that a written key is bound to, 0: none; or the one that is ended. */
+  session: Index = 0
+  /** Why a session is ended. */
+  why = 0
+  /** Sessions that are kept alive. */
+  ids = 0
+  idsAt = 0
+  /** The idempotency key; empty: there is none. */
+  onceStart = 0
+  onceEnd = 0
+  /** For how long the answer is kept under it, ms. */
+  keepMs = 0
+  /** It names an update, which is the same whatever value was computed. */
+  anyValue = false
+  /** The operation without what stands around it. */
+  innerStart = 0
+  innerEnd = 0
 
   /** Takes [start, end) apart; the answer says what is wrong with it, undefined: nothing. */
   parse(b: Uint8Array, start: number, end: number): string | undefined {
     if (start >= end) return 'operation is empty'
+    this.onceStart = 0
+    this.onceEnd = 0
+    if (b[start] === OP_ONCE) {
+      const inner = parseOnce(this, b, start, end)
+      if (typeof inner === 'string') return inner
+      start = inner
+    }
     this.kind = b[start]!
     switch (this.kind) {
       case OP_PUT:
@@ -194,6 +245,7 @@ export class ParsedOperation {
       case OP_RELEASE:
         return this.#parseLock(b, start, end)
       default:
+        if (isSessionOperation(this.kind)) return parseSessionOperation(this, b, start, end)
         return `unknown operation ${this.kind}`
     }
   }
@@ -228,6 +280,13 @@ export class ParsedOperation {
       this.ifVersion = readU53(b, at)
       at += 8
     }
+    this.ttlMs = 0
+    this.session = 0
+    if ((flags & (FLAG_TTL | FLAG_SESSION)) !== 0) {
+      const after = this.#parseLifetime(b, at, end, flags)
+      if (typeof after === 'string') return `${name}: ${after}`
+      at = after
+    }
     this.hasExpected = (flags & FLAG_EXPECTED) !== 0
     if (this.hasExpected) {
       if (this.kind !== OP_COND_PUT) return `${name}: an expected value is not known here`
@@ -248,6 +307,25 @@ export class ParsedOperation {
     this.nextStart = at
     this.nextEnd = end
     return undefined
+  }
+
+  /** Where it ends, or what is wrong with it. */
+  #parseLifetime(b: Uint8Array, at: number, end: number, flags: number): number | string {
+    // What is deleted has no end to come.
+    if ((flags & FLAG_NEXT) === 0) return 'a ttl or a session needs a value'
+    if ((flags & FLAG_TTL) !== 0) {
+      const ttlMs = wholeNumber(b, at, end)
+      if (ttlMs < 1 || ttlMs > MAX_TTL_MS) return `ttl of ${ttlMs} ms is not between 1 ms and ten years`
+      this.ttlMs = ttlMs
+      at += 8
+    }
+    if ((flags & FLAG_SESSION) !== 0) {
+      const session = wholeNumber(b, at, end)
+      if (session < 1) return 'session is no id'
+      this.session = session
+      at += 8
+    }
+    return at
   }
 
   #parseLock(b: Uint8Array, start: number, end: number): string | undefined {
@@ -280,6 +358,13 @@ export class ParsedOperation {
     if (this.kind === OP_RENEW) this.ttlMs = readU32(b, at + 8)
     return undefined
   }
+}
+
+/** Whether what the operation does depends on the log's time. Its bytes were found right. */
+export function readsTime(b: Uint8Array, start: number): boolean {
+  const kind = b[start]!
+  if (kind <= OP_COND_PUT) return (b[start + 1]! & FLAG_TTL) !== 0
+  return kind === OP_ONCE || (isSessionOperation(kind) && kind !== OP_END_SESSION)
 }
 
 function tooLong(what: string, bytes: number): string {

@@ -13,6 +13,7 @@ export const QUERY_RANGE = 3
 /** What a range goes over. */
 export const TABLE_KEYS = 0
 export const TABLE_LOCKS = 1
+export const TABLE_SESSIONS = 2
 
 export const RANGE_KEYS_ONLY = 1
 
@@ -49,7 +50,7 @@ export function encodeGetMany(keys: readonly Uint8Array[], guards: readonly Guar
 }
 
 export interface RangeQuery {
-  readonly table: typeof TABLE_KEYS | typeof TABLE_LOCKS
+  readonly table: typeof TABLE_KEYS | typeof TABLE_LOCKS | typeof TABLE_SESSIONS
   readonly prefix: Uint8Array
   /** Only keys above this one; empty: from the beginning. */
   readonly after: Uint8Array
@@ -110,7 +111,7 @@ function manyProblem(b: Uint8Array, start: number, end: number): string | undefi
 
 function rangeProblem(b: Uint8Array, start: number, end: number): string | undefined {
   if (start + 7 > end) return 'range is cut off'
-  if (b[start + 1]! > TABLE_LOCKS) return `range over unknown table ${b[start + 1]}`
+  if (b[start + 1]! > TABLE_SESSIONS) return `range over unknown table ${b[start + 1]}`
   if ((b[start + 2]! & ~RANGE_KEYS_ONLY) !== 0) return `range has unknown flags ${b[start + 2]}`
   const limit = readU32(b, start + 3)
   if (limit === 0 || limit > MAX_RANGE_LIMIT) return `range: limit ${limit} is not between 1 and ${MAX_RANGE_LIMIT}`

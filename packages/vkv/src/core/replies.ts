@@ -1,6 +1,11 @@
 // The replies of vKV as bytes, and their readers for clients.
 //
 //   write:     u8 0 · u53 version · u8 existed  |  u8 1 · u8 guard · u53 fence  |  u8 2 · u8 found · [u53 version · value …]  |  u8 3 · u32 waitMs
+//              |  u8 4 (session ended) · u53 session  |  u8 5 (idempotency key of another operation)  |  u8 6 (full) · u8 of what
+//   update done before under its idempotency key:  the reply of a write, then u8 there is a value · [value …]
+//   open session:   u8 0 · u53 id  |  u8 6 · u8 of what
+//   keep alive:     u8 0 · n × u53 id of one that has ended
+//   end session:    u8 whether there was one
 //   acquire:   u8 0 · u53 fence · u8 taken  |  u8 1 · u53 fence · u32 retryMs · u8 place
 //   renew, release:  u8 done
 //   get:       u8 found · [u53 version · value …]
@@ -13,6 +18,17 @@ export const WRITE_FENCED = 1
 export const WRITE_MISMATCH = 2
 /** Client caches hold leases on the key: nothing was written, come again. */
 export const WRITE_BLOCKED = 3
+/** The session that the key was to be bound to is not there. */
+export const WRITE_SESSION_ENDED = 4
+/** The idempotency key was used for another operation. */
+export const WRITE_REUSED = 5
+/** There are as many as there may be. */
+export const WRITE_FULL = 6
+
+/** Of what there are as many as there may be. */
+export const FULL_SESSIONS = 0
+export const FULL_SESSION_KEYS = 1
+export const FULL_IDEMPOTENCY_KEYS = 2
 /** Of the reply to a write that was done. */
 export const WRITE_OK_BYTES = 10
 /** What precedes the value in the reply of a get that found one. */
@@ -34,7 +50,16 @@ export interface Found {
   readonly value: Uint8Array
 }
 export type WriteReply =
-  | { readonly kind: 'ok'; readonly version: Index; readonly existed: boolean }
+  | {
+      readonly kind: 'ok'
+      readonly version: Index
+      readonly existed: boolean
+      /** Of an update that was done before: what it wrote, `undefined` in it: it deleted. */
+      readonly before?: { readonly value: Uint8Array | undefined }
+    }
+  | { readonly kind: 'sessionEnded'; readonly session: Index }
+  | { readonly kind: 'reused' }
+  | { readonly kind: 'full'; readonly of: number }
   /** Guard number `guard` does not hold: the lock has this fence now (0: nobody holds it). */
   | { readonly kind: 'fenced'; readonly guard: number; readonly fence: Index }
   | { readonly kind: 'mismatch'; readonly current: Found | undefined }
@@ -58,10 +83,16 @@ export interface RangeReply {
 export function decodeWriteReply(bytes: Uint8Array): WriteReply {
   const r = new Reader(bytes)
   const status = r.u8()
-  if (status === WRITE_OK) return { kind: 'ok', version: r.u53(), existed: r.u8() === 1 }
+  if (status === WRITE_OK) {
+    const done = { kind: 'ok', version: r.u53(), existed: r.u8() === 1 } as const
+    return r.at === r.end ? done : { ...done, before: { value: r.u8() === 1 ? r.rest() : undefined } }
+  }
   if (status === WRITE_FENCED) return { kind: 'fenced', guard: r.u8(), fence: r.u53() }
   if (status === WRITE_MISMATCH) return { kind: 'mismatch', current: readFound(r) }
   if (status === WRITE_BLOCKED) return { kind: 'blocked', waitMs: r.u32() }
+  if (status === WRITE_SESSION_ENDED) return { kind: 'sessionEnded', session: r.u53() }
+  if (status === WRITE_REUSED) return { kind: 'reused' }
+  if (status === WRITE_FULL) return { kind: 'full', of: r.u8() }
   throw new DecodeError(`unknown write reply ${status}`)
 }
 
@@ -81,6 +112,20 @@ export function decodeAcquireReply(bytes: Uint8Array): AcquireReply {
 /** Reply of renew and release: whether this owner held the lock with this fence. */
 export function decodeDone(bytes: Uint8Array): boolean {
   return new Reader(bytes).u8() === 1
+}
+
+/** Id of the session that was opened; undefined: there are as many as there may be. */
+export function decodeOpenReply(bytes: Uint8Array): Index | undefined {
+  const r = new Reader(bytes)
+  return r.u8() === WRITE_OK ? r.u53() : undefined
+}
+
+/** Of the sessions that were to be kept alive those that have ended. */
+export function decodeKeepAliveReply(bytes: Uint8Array): Index[] {
+  const r = new Reader(bytes, 1)
+  const ended: Index[] = []
+  while (r.at < r.end) ended.push(r.u53())
+  return ended
 }
 
 export function decodeGetReply(bytes: Uint8Array): Found | undefined {

@@ -1,7 +1,7 @@
 // A trivial state machine: numbered counters. Operation [key, delta] adds and replies the new value; query [key] reads. Adding is not
 // idempotent, so whatever runs twice shows.
 import { Reader, Writer } from '@coppice/protocol'
-import type { Index } from '@coppice/protocol'
+import type { Index, Millis } from '@coppice/protocol'
 import type { StateCapture, StateLoader, StateMachine } from '@coppice/replica'
 
 export const addOp = (key: number, delta = 1): Uint8Array => Uint8Array.of(key, delta)
@@ -9,12 +9,19 @@ export const readOp = (key: number): Uint8Array => Uint8Array.of(key)
 /** An operation whose reply is too large to be stored. */
 export const bigReplyOp = (key: number): Uint8Array => Uint8Array.of(key, 1, 1)
 
+/** Operations on this counter depend on the log's time. */
+export const TIMED_KEY = 200
+
 export class CounterMachine implements StateMachine {
   readonly digest = 'counter-1'
   readonly counters = new Map<number, { value: number; version: Index }>()
   applied = 0
   /** Bytes that every answer to a query carries besides. */
   padding = 0
+  /** The log's time of every operation that was applied. */
+  readonly times: Millis[] = []
+  dueAt: Millis = Infinity
+  readonly ticks: { index: Index; elapsedMs: Millis }[] = []
 
   validateOperation(_: Uint8Array, start: number, end: number): string | undefined {
     return end - start < 2 ? 'an operation has a key and a delta' : undefined
@@ -22,11 +29,19 @@ export class CounterMachine implements StateMachine {
   validateQuery(_: Uint8Array, start: number, end: number): string | undefined {
     return end - start === 1 ? undefined : 'a query is one key'
   }
-  apply(index: Index, _elapsed: number, b: Uint8Array, start: number, end: number, out: Writer): void {
+  readsTime(b: Uint8Array, start: number): boolean {
+    return b[start] === TIMED_KEY
+  }
+  tick(index: Index, elapsedMs: Millis): void {
+    this.ticks.push({ index, elapsedMs })
+    if (elapsedMs >= this.dueAt) this.dueAt = Infinity
+  }
+  apply(index: Index, elapsedMs: number, b: Uint8Array, start: number, end: number, out: Writer): void {
     const key = b[start]!
     const value = (this.counters.get(key)?.value ?? 0) + b[start + 1]!
     this.counters.set(key, { value, version: index })
     this.applied++
+    this.times.push(elapsedMs)
     out.u32(value)
     if (end - start > 2) out.raw(new Uint8Array(70_000))
   }
