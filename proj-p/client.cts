@@ -1,2 +1,0 @@
-import vkv = require('@coppice/vkv')
-export const f = async (): Promise<void> => { const db = await vkv.connect('x'); await db.close() }
