@@ -1,6 +1,7 @@
 // @coppice/vkv: the key-value store over real sockets. Loads no server code and no lmdb.
 // The reference gives `Symbol.asyncDispose` to users whose own TypeScript settings do not name it.
 /// <reference lib="esnext.disposable" preserve="true" />
+import { hostname } from 'node:os'
 import { connectClerk, type ClusterUrl, type ConnectOptions } from '@coppice/clerk'
 import { holdProcess, nodeText } from '@coppice/runtime'
 import type { Kv } from './client/kv.js'
@@ -8,6 +9,8 @@ import type { HeldLock, LockOptions } from './client/lock.js'
 import { Db as PortableDb, type ClosableClerk } from './client/db.js'
 import { durationMs, type Duration } from './client/duration.js'
 import type { KvPorts } from './client/ports.js'
+import type { Session as PortableSession } from './client/session.js'
+import type { SessionOptions } from './client/sessions.js'
 import { boundedClock } from './client/time-range.js'
 
 export { CoppiceError, type ErrorCode, type Outcome } from '@coppice/protocol'
@@ -22,12 +25,17 @@ export type {
   Conditional,
   ConditionalDelete,
   Deleted,
+  DeleteOptions,
   Kv,
   KvEntry,
+  LifetimeOptions,
+  OnceOptions,
+  PutOptions,
   RangeOptions,
   ReadOptions,
   WriteOptions,
 } from './client/kv.js'
+export type { SessionInfo, SessionOptions } from './client/sessions.js'
 export type { LockOptions } from './client/lock.js'
 export type { LockInfo } from './client/locks.js'
 
@@ -53,7 +61,20 @@ export interface Lock extends Omit<HeldLock, 'signal' | 'kv'> {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** A session with the platform's signal; `await using` closes it. */
+export interface Session extends Omit<PortableSession, 'signal'> {
+  /** Aborted when the session is lost, before anybody else can see its keys gone, and when it is closed. */
+  readonly signal: AbortSignal
+  [Symbol.asyncDispose](): Promise<void>
+}
+
 export class Db extends PortableDb {
+  override async session(options?: SessionOptions): Promise<PortableSession & Session> {
+    const session = await super.session(options)
+    return Object.assign(session, { [Symbol.asyncDispose]: () => session.close() }) as unknown as PortableSession &
+      Session
+  }
+
   override async lock(name: string | Uint8Array, options?: LockOptions): Promise<HeldLock & Lock> {
     return asLock(await super.lock(name, options))
   }
@@ -95,5 +116,6 @@ export async function connect(url: ClusterUrl, options: DbOptions = {}): Promise
 function nodePorts(clockError: Duration | undefined): KvPorts {
   const bounded =
     clockError === undefined ? undefined : boundedClock(() => Date.now(), durationMs(clockError, 'clockError'))
-  return { text: nodeText, newAbort: () => new AbortController(), hold: holdProcess, timeRange: bounded }
+  const processName = `${hostname()}/${process.pid}`
+  return { text: nodeText, newAbort: () => new AbortController(), hold: holdProcess, timeRange: bounded, processName }
 }

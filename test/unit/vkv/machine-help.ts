@@ -15,11 +15,12 @@ export class DrivenMachine {
   now = 0
   readonly #out = new Writer()
   /** What the machine told those who watch. */
-  readonly changes: { index: number; stream: number; kind: number; topic: string; payload: string }[] = []
+  readonly changes: { index: number; at: number; stream: number; kind: number; topic: string; payload: string }[] = []
   readonly #sink: ChangeSink = {
     change: (stream, kind, topic, topicStart, topicEnd, payload, payloadStart, payloadEnd) =>
       this.changes.push({
         index: this.index,
+        at: this.now,
         stream,
         kind,
         topic: text(topic.subarray(topicStart, topicEnd))!,

@@ -1,4 +1,5 @@
 // One connection to a key-value group with everything on it (PRODUCT SDK), over any clerk.
+import type { Index } from '@coppice/protocol'
 import type { CallOptions, ClerkLike, RequestName, Resolution } from '@coppice/clerk/core'
 import { Bank, type BankOptions } from './bank.js'
 import { Budget, type Options } from './budget.js'
@@ -7,6 +8,8 @@ import { textKv, type Kv } from './kv.js'
 import { acquireLock, withLock, type HeldLock, type LockOptions } from './lock.js'
 import { listLocks, type LockInfo } from './locks.js'
 import type { KvPorts } from './ports.js'
+import type { Session } from './session.js'
+import { Sessions, type SessionInfo, type SessionOptions } from './sessions.js'
 
 /** A clerk that can be closed. */
 export interface ClosableClerk extends ClerkLike {
@@ -19,11 +22,13 @@ export class Db {
   /** The exactly-once clerk below. */
   readonly clerk: ClosableClerk
   protected readonly ports: KvPorts
+  readonly #sessions: Sessions
 
   constructor(clerk: ClosableClerk, ports: KvPorts) {
     this.clerk = clerk
     this.ports = ports
     this.kv = textKv(clerk, ports)
+    this.#sessions = new Sessions(clerk, ports)
   }
 
   /** Acquires a lock; release it when done. */
@@ -47,6 +52,21 @@ export class Db {
     return listLocks(this.clerk, this.ports, options)
   }
 
+  /** Opens a session, which is kept alive until it is closed; keys bound to it are gone when it ends. */
+  session(options?: SessionOptions): Promise<Session> {
+    return this.#sessions.open(options)
+  }
+
+  /** All sessions of the store, in the order in which they were opened. */
+  sessions(options?: Options): AsyncGenerator<SessionInfo, void, undefined> {
+    return this.#sessions.list(options)
+  }
+
+  /** Ends anybody's session, and with it the keys bound to it; answers whether there was one. */
+  async revokeSession(id: Index, options?: Options): Promise<boolean> {
+    return this.#sessions.revoke(id, options)
+  }
+
   /** A client cache that stays linearizable; needs a bound on the clock's error to answer from memory. */
   cached(options?: CacheOptions): Cache {
     return new Cache(this.clerk, this.ports, options)
@@ -63,7 +83,8 @@ export class Db {
     return this.clerk.resolve(request, call)
   }
 
-  close(): Promise<void> {
-    return this.clerk.close()
+  async close(): Promise<void> {
+    await this.#sessions.close()
+    await this.clerk.close()
   }
 }

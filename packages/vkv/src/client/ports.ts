@@ -12,6 +12,8 @@ export interface KvPorts {
   readonly newAbort?: (() => AbortHandle) | undefined
   /** Time with a bounded error, for the client cache. By default nothing is bounded: the cache then reads through. */
   readonly timeRange?: TimeRangePort | undefined
+  /** What sessions of this process are called if nobody names them. */
+  readonly processName?: string | undefined
   /** Keeps the process alive while a call waits without any open request; the answer ends it. */
   readonly hold?: (() => () => void) | undefined
 }
