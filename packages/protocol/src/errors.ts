@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'OVERLOADED' // refused for load; retryable
   | 'TOO_LARGE' // key, value or operation above its limit
   | 'INVALID_ARGUMENT' // refused before it was sent, or by validation
+  | 'INVALID_VALUE' // a value is not what its codec or schema asks for
   | 'WRONG_CLUSTER' // the server belongs to another cluster or group
   | 'PROTOCOL_VERSION' // the server speaks another version
   | 'CLOSED' // the client was closed

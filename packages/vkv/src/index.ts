@@ -33,9 +33,15 @@ export type {
   PutOptions,
   RangeOptions,
   ReadOptions,
+  SpanOptions,
   WriteOptions,
 } from './client/kv.js'
 export type { SessionInfo, SessionOptions } from './client/sessions.js'
+export { InvalidValueError, type ValuePath } from './client/invalid-value.js'
+export type { Page, Range } from './client/range.js'
+export type { Condition, Txn, TxnResult } from './client/txn.js'
+export type { Branch, Written } from './client/txn-steps.js'
+export type { Schema } from './client/typed.js'
 export type { LockOptions } from './client/lock.js'
 export type { LockInfo } from './client/locks.js'
 

@@ -2,12 +2,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
+  decodeCountReply,
   decodeGetReply,
   decodeManyReply,
   decodeRangeReply,
   decodeWriteReply,
   encodeAcquire,
   encodeCondPut,
+  encodeCount,
   encodeDelete,
   encodeGet,
   encodeGetMany,
@@ -126,6 +128,11 @@ test('read_versionGiven_sameAnswerAtThatIndex', () => {
         encodeRange({ table: 0, prefix: bytes('a'), after: bytes(''), limit: 2 }),
         encodeRange({ table: 0, prefix: bytes(''), after: bytes(key), limit: 100 }),
         encodeRange({ table: 1, prefix: bytes(''), after: bytes(''), limit: 100 }),
+        encodeRange({ table: 0, limit: 2, reverse: true }),
+        encodeRange({ table: 0, end: bytes(key), limit: 2, reverse: true }),
+        encodeRange({ table: 0, start: bytes('ab'), end: bytes('z/2'), limit: 3, keysOnly: true }),
+        encodeCount(0, { end: bytes(key) }),
+        encodeCount(1, {}),
       ]
       for (const query of queries) {
         const { reply, version } = m.read(query)
@@ -277,6 +284,33 @@ test('load_cutOrForeignState_refused', () => {
   expect(() => load(foreign)).toThrow(/format 9/)
 })
 
+/** A range forwards, backwards and as a count, against the filtered list. */
+function checkSpan(m: DrivenMachine, keys: Uint8Array[], random: () => number, tail: number): void {
+  const bound = (): Uint8Array | undefined =>
+    random() < 0.3
+      ? undefined
+      : new Uint8Array(Math.floor(random() * Math.min(tail, 5))).map(() => [0, 1, 97, 255][Math.floor(random() * 4)]!)
+  const span = { prefix: random() < 0.5 ? bound() : undefined, start: bound(), after: bound(), end: bound() }
+  const { prefix, start, after, end } = span
+  const expected = keys
+    .filter(
+      (k) =>
+        (prefix === undefined || Buffer.compare(k.subarray(0, prefix.length), prefix) === 0) &&
+        (start === undefined || Buffer.compare(k, start) >= 0) &&
+        (after === undefined || after.length === 0 || Buffer.compare(k, after) > 0) &&
+        (end === undefined || end.length === 0 || Buffer.compare(k, end) < 0),
+    )
+    .sort(Buffer.compare)
+    .map((k) => Buffer.from(k).toString('hex'))
+  const ask = (reverse: boolean): string[] => {
+    const query = encodeRange({ table: 0, ...span, limit: 16_384, keysOnly: true, reverse })
+    return decodeRangeReply(m.read(query).reply).entries.map((e) => Buffer.from(e.key).toString('hex'))
+  }
+  expect(ask(false)).toEqual(expected)
+  expect(ask(true)).toEqual([...expected].reverse())
+  expect(decodeCountReply(m.read(encodeCount(0, span)).reply)).toBe(expected.length)
+}
+
 test('range_awkwardKeys_orderedThroughInsertsAndDeletes', () => {
   // Few different bytes, zeros among them, many common prefixes and keys that are prefixes of others: what a search by a few bytes gets wrong.
   for (const [seed, tail] of [
@@ -316,6 +350,7 @@ test('range_awkwardKeys_orderedThroughInsertsAndDeletes', () => {
       }
       expect(list()).toEqual([...present.values()].sort(Buffer.compare).map((k) => Buffer.from(k).toString('hex')))
       expect(m.machine.counts.keys).toBe(present.size)
+      for (let i = 0; i < 40; i++) checkSpan(m, [...present.values()], random, tail)
     }
   }
 })

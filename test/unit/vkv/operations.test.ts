@@ -6,6 +6,7 @@ import { nodeBytes } from '@coppice/runtime'
 import {
   encodeAcquire,
   encodeCondPut,
+  encodeCount,
   encodeDelete,
   encodeGet,
   encodeGetMany,
@@ -74,7 +75,8 @@ test('lockOperation_cutAnywhereOrLonger_refused', () => {
 test('query_cutAnywhereOrLonger_refused', () => {
   const many = encodeGetMany([bytes('a'), bytes('bc')], [{ lock: bytes('l'), fence: 3 }])
   const range = encodeRange({ table: 0, prefix: bytes('p'), after: bytes('pa'), limit: 5 })
-  for (const query of [encodeGet(bytes('key')), many, range]) {
+  const count = encodeCount(1, { prefix: bytes('p'), end: bytes('pz') })
+  for (const query of [encodeGet(bytes('key')), many, range, count]) {
     expect(queryProblem(query)).toBeUndefined()
     for (let n = 0; n < query.length; n++) expect(queryProblem(query.subarray(0, n))).toBeTypeOf('string')
     expect(queryProblem(new Uint8Array([...query, 0]))).toMatch(/1 bytes too many/)

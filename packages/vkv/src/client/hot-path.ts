@@ -14,16 +14,9 @@ import type { Budget } from './budget.js'
 import { PUT_HEAD_BYTES, writePutHead } from '../core/operations.js'
 import { GET_HEAD_BYTES, writeGetHead } from '../core/queries.js'
 import { decodeWriteReply, FOUND_HEAD_BYTES, WRITE_BLOCKED, WRITE_OK, WRITE_OK_BYTES } from '../core/replies.js'
-import {
-  asBytes,
-  bytesCodec,
-  checkKey,
-  checkValue,
-  encodeWith,
-  placeCodec,
-  type Codec,
-  type PlaceCodec,
-} from './codecs.js'
+import { asBytes, bytesCodec, checkValue, placeCodec, type PlaceCodec } from './codecs.js'
+import type { KeyLike } from './kv-types.js'
+import type { View } from './view.js'
 
 /** Larger bytes go the longer way: what the answer holds of them is copied when it is there, not for as long as the call lasts. */
 const HOT_VALUE_BYTES = 8 * 1024
@@ -47,70 +40,78 @@ type DecodePut<K, V> = (
 
 export class HotPath<K, V> {
   readonly #direct: DirectCalls
+  readonly #view: View<K, V>
   readonly #text: TextPort
+  readonly #prefix: string
   readonly #keys: PlaceCodec<K>
   readonly #values: PlaceCodec<V>
   /** Keys are text: one that is ASCII is what its bytes would be decoded to. */
   readonly #textKeys: boolean
   readonly #plainKeys: boolean
   readonly #byteValues: boolean
-  readonly #decodeGet: (buffer: Uint8Array, start: number, end: number) => V | undefined
+  readonly #decodeGet: (buffer: Uint8Array, start: number, end: number, key: string | Uint8Array) => V | undefined
   readonly #again: WriteAgain<K, V>
   readonly #decodePut: DecodePut<K, V>
 
   /** `again`: does a put the longer way that the leases of caches have held up. */
-  constructor(clerk: ClerkLike, text: TextPort, keys: Codec<K>, values: Codec<V>, again: WriteAgain<K, V>) {
+  constructor(clerk: ClerkLike, view: View<K, V>, again: WriteAgain<K, V>) {
+    const { text, keys, values, prefix } = view
     this.#again = again
     this.#decodePut = this.#decoderOfPut(undefined)
     this.#direct = directOf(clerk)
+    this.#view = view
     this.#text = text
+    this.#prefix = prefix
     this.#keys = placeCodec(keys)
     this.#values = placeCodec(values)
     this.#textKeys = this.#keys.toText !== undefined
-    // What a user's own codec says to the key is said when the answer is there.
-    this.#plainKeys = this.#textKeys || keys === (bytesCodec as unknown)
+    // What a user's own codec says to the key is said when the answer is there. A prefix must be cut off again.
+    this.#plainKeys = (this.#textKeys || keys === (bytesCodec as unknown)) && prefix === ''
     this.#byteValues = values === (bytesCodec as unknown)
     const codec = this.#values
-    this.#decodeGet = (buffer, start, end) => {
+    this.#decodeGet = (buffer, start, end, key) => {
       if (buffer[start] === 0 && end === start + 1) return undefined
       if (end < start + FOUND_HEAD_BYTES) throw new DecodeError('the answer of a get is cut off')
-      return codec.decodeAt(buffer, start + FOUND_HEAD_BYTES, end)
+      try {
+        return codec.decodeAt(buffer, start + FOUND_HEAD_BYTES, end)
+      } catch (error) {
+        throw view.unfit('the stored value', key, error, 'not-applied')
+      }
     }
   }
 
-  get(key: K | string | Uint8Array, options: ReadOptions | undefined): Promise<V | undefined> {
+  get(key: K | KeyLike, options: ReadOptions | undefined): Promise<V | undefined> {
     const space = this.#direct.queries
-    if (typeof key === 'string' && key.length <= MAX_KEY_BYTES) {
-      const at = space.begin(GET_HEAD_BYTES + key.length)
-      const end = writeAscii(space.buffer, at + GET_HEAD_BYTES, key)
-      if (end > at + GET_HEAD_BYTES) {
-        writeGetHead(space.buffer, at, key.length)
-        return this.#direct.read(end, this.#decodeGet, undefined, options)
+    if (typeof key === 'string' && key.length > 0) {
+      const whole = this.#prefix === '' ? key : this.#prefix + key
+      if (whole.length <= MAX_KEY_BYTES) {
+        const at = space.begin(GET_HEAD_BYTES + whole.length)
+        const end = writeAscii(space.buffer, at + GET_HEAD_BYTES, whole)
+        if (end > 0) {
+          writeGetHead(space.buffer, at, whole.length)
+          return this.#direct.read(end, this.#decodeGet, whole, options)
+        }
       }
     }
-    const bytes = this.#keyBytes(key)
+    const bytes = this.#view.key(key)
     const at = space.begin(GET_HEAD_BYTES + bytes.length)
     writeGetHead(space.buffer, at, bytes.length)
     space.buffer.set(bytes, at + GET_HEAD_BYTES)
-    return this.#direct.read(at + GET_HEAD_BYTES + bytes.length, this.#decodeGet, undefined, options)
+    return this.#direct.read(at + GET_HEAD_BYTES + bytes.length, this.#decodeGet, bytes, options)
   }
 
   /** Undefined: it takes the longer way. */
-  put(
-    key: K | string | Uint8Array,
-    value: V | Uint8Array,
-    budget: Budget | undefined,
-  ): Promise<Written<K, V>> | undefined {
+  put(key: K | KeyLike, value: V | Uint8Array, budget: Budget | undefined): Promise<Written<K, V>> | undefined {
     if (!this.#plainKeys) return undefined
     if (value instanceof Uint8Array && (!this.#byteValues || value.length > HOT_VALUE_BYTES)) return undefined
     const space = this.#direct.operations
-    let keyPart = typeof key === 'string' && key.length > 0 && key.length <= MAX_KEY_BYTES ? key : this.#keyBytes(key)
-    let valuePart = value instanceof Uint8Array ? value : this.#valuePart(value)
+    let keyPart = typeof key === 'string' && key.length > 0 && key.length <= MAX_KEY_BYTES ? key : this.#view.key(key)
+    let valuePart = value instanceof Uint8Array ? value : this.#valuePart(key, value)
     if (valuePart.length > MAX_VALUE_BYTES)
-      checkValue(this.#keyBytes(key), bytesOf(valuePart, this.#text), 'value', this.#text)
+      checkValue(this.#view.key(key), bytesOf(valuePart, this.#text), 'value', this.#text)
     let at = writePut(space, keyPart, valuePart)
     if (at < 0) {
-      keyPart = this.#keyBytes(key)
+      keyPart = this.#view.key(key)
       valuePart = bytesOf(valuePart, this.#text)
       at = writePut(space, keyPart, valuePart)
     }
@@ -133,21 +134,19 @@ export class HotPath<K, V> {
       buffer[start] === WRITE_BLOCKED ? this.#again(written, budget) : decodePut(buffer, start, end, written)
   }
 
-  #valuePart(value: V): string | Uint8Array {
-    if (this.#values.toText === undefined) return asBytes(this.#values.encode(value))
-    const text = this.#values.toText(value)
-    return text.length > SHORT_TEXT ? this.#text.encode(text) : text
+  #valuePart(key: K | KeyLike, value: V): string | Uint8Array {
+    try {
+      if (this.#values.toText === undefined) return asBytes(this.#values.encode(value))
+      const text = this.#values.toText(value)
+      return text.length > SHORT_TEXT ? this.#text.encode(text) : text
+    } catch (error) {
+      throw this.#view.unfit('value', this.#view.key(key), error, 'not-applied')
+    }
   }
 
   // Buffers are given back as Buffers.
   #given(value: Uint8Array): V {
     return value.constructor === Uint8Array ? this.#values.decodeAt(value, 0, value.length) : this.#values.decode(value)
-  }
-
-  #keyBytes(key: K | string | Uint8Array): Uint8Array {
-    const bytes = typeof key === 'string' ? this.#text.encode(key) : encodeWith(this.#keys, key as K | Uint8Array)
-    checkKey(bytes, 'key', this.#text)
-    return bytes
   }
 }
 

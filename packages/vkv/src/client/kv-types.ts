@@ -1,6 +1,7 @@
 // What users of the store give and get (PRODUCT SDK).
 import type { Index } from '@coppice/protocol'
-import type { Options } from './budget.js'
+import type { ReadOptions as ClerkReadOptions } from '@coppice/clerk/core'
+import type { Budget, Options } from './budget.js'
 import type { Duration } from './duration.js'
 
 export type KeyLike = string | Uint8Array
@@ -44,13 +45,22 @@ export interface WriteOptions extends PutOptions {
   /** Only if the key has this version; 0: only if it is missing. Then the answer says whether it had. */
   readonly ifVersion?: Index | undefined
 }
-export interface RangeOptions<K> extends ReadOptions {
+/** Which keys: all bounds that are given hold together. */
+export interface SpanOptions<K> {
   readonly prefix?: KeyLike | undefined
-  /** Begin behind this key. */
-  readonly after?: K | Uint8Array | undefined
+  /** From this key on. */
+  readonly start?: K | KeyLike | undefined
+  /** Behind this key. */
+  readonly after?: K | KeyLike | undefined
+  /** Before this key. */
+  readonly end?: K | KeyLike | undefined
+}
+export interface RangeOptions<K> extends SpanOptions<K>, ReadOptions {
   /** End after so many entries. */
   readonly limit?: number | undefined
-  /** Entries asked for at once; each page is read at one index, the whole range is not. */
+  /** The last keys first. */
+  readonly reverse?: boolean | undefined
+  /** Entries asked for at once, at most 16,384; default 1,000. Each page is read at one index, the whole range is not. */
   readonly pageSize?: number | undefined
 }
 /** Outcome of a conditional write; `current` is what was there instead (undefined: nothing). */
@@ -65,3 +75,9 @@ export interface Deleted {
 }
 export type ConditionalDelete<K, V> =
   ({ readonly ok: true } & Deleted) | { readonly ok: false; readonly current: KvEntry<K, V> | undefined }
+
+/** What a clerk must know of a read; throws TIMEOUT when the time is up. */
+export function readOptions(budget: Budget, options: ReadOptions | undefined): ClerkReadOptions {
+  const { signal, timeoutMs } = budget.next('read')
+  return { signal, timeoutMs, from: options?.from, stale: options?.consistency === 'stale' }
+}

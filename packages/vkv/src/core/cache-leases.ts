@@ -142,19 +142,23 @@ export class CacheLeases {
     out: Writer,
     changes: ChangeSink,
   ): boolean {
-    const waitMs = this.#revoke(index, now, b, keyStart, keyEnd, changes)
-    const mark = this.marks.find(b, keyStart, keyEnd)
+    const waitMs = this.revoke(index, now, b, keyStart, keyEnd, changes)
     if (waitMs < 0) {
-      if (mark !== 0) {
-        this.#cancel(index, readU53(this.marks.valueOf(mark), 0), END_MARK, b, keyStart, keyEnd)
-        this.marks.remove(this.marks.find(b, keyStart, keyEnd), index)
-      }
+      this.unmark(index, b, keyStart, keyEnd)
       return false
     }
-    this.#mark(index, now, b, keyStart, keyEnd)
+    this.mark(index, now, b, keyStart, keyEnd)
     out.u8(WRITE_BLOCKED)
     out.u32(Math.min(waitMs, 0xffff_ffff))
     return true
+  }
+
+  /** No writer waits for the key any more. */
+  unmark(index: Index, b: Uint8Array, keyStart: number, keyEnd: number): void {
+    const mark = this.marks.find(b, keyStart, keyEnd)
+    if (mark === 0) return
+    this.#cancel(index, readU53(this.marks.valueOf(mark), 0), END_MARK, b, keyStart, keyEnd)
+    this.marks.remove(this.marks.find(b, keyStart, keyEnd), index)
   }
 
   /** What ended by the log's time, up to a bound. */
@@ -245,7 +249,7 @@ export class CacheLeases {
   }
 
   /** Revokes the leases on a key; for how long the longest of them may last, ms; -1: there are none. */
-  #revoke(index: Index, now: Millis, b: Uint8Array, keyStart: number, keyEnd: number, changes: ChangeSink): number {
+  revoke(index: Index, now: Millis, b: Uint8Array, keyStart: number, keyEnd: number, changes: ChangeSink): number {
     if (this.interests.count === 0) return -1
     const prefix = this.#interestName(b, keyStart, keyEnd, undefined).take()
     const names: Uint8Array[] = []
@@ -274,7 +278,7 @@ export class CacheLeases {
   }
 
   /** A writer waits for the key. */
-  #mark(index: Index, now: Millis, b: Uint8Array, keyStart: number, keyEnd: number): void {
+  mark(index: Index, now: Millis, b: Uint8Array, keyStart: number, keyEnd: number): void {
     const known = this.marks.find(b, keyStart, keyEnd)
     if (known !== 0) this.#cancel(index, readU53(this.marks.valueOf(known), 0), END_MARK, b, keyStart, keyEnd)
     const value = this.#value

@@ -92,6 +92,41 @@ export class KeyOrder {
     }
   }
 
+  /**
+   * The same backwards, from the last key < the given one; an empty one is above all keys. Until `visit` answers false.
+   */
+  scanBack(key: Uint8Array, start: number, end: number, visit: (handle: number) => boolean): Index {
+    const unbounded = start === end
+    let leaf: Leaf | undefined = unbounded ? this.#last : this.#descend(key, start, end)
+    let at = unbounded ? leaf.count : leaf.lowerBound(this.#slab, key, start, end)
+    let deleted = leaf.deleted
+    for (;;) {
+      while (at > 0) if (!visit(leaf.handles[--at]!)) return deleted
+      leaf = leaf.prev
+      if (leaf === undefined) return deleted
+      deleted = Math.max(deleted, leaf.deleted)
+      at = leaf.count
+    }
+  }
+
+  /** Number of keys ≥ (or > when `after`) the given one and < the other, whose empty form is above all keys. */
+  count(b: Uint8Array, start: number, startEnd: number, after: boolean, end: number, endEnd: number): number {
+    const slab = this.#slab
+    let leaf: Leaf | undefined = this.#descend(b, start, startEnd)
+    let at = leaf.lowerBound(slab, b, start, startEnd)
+    if (after && at < leaf.count && compareKey(slab, leaf.handles[at]!, b, start, startEnd) === 0) at++
+    let total = -at
+    for (; leaf !== undefined; leaf = leaf.next) {
+      const { count } = leaf
+      // Only the leaf whose last key reaches the end is searched.
+      if (end < endEnd && count > 0 && compareKey(slab, leaf.handles[count - 1]!, b, end, endEnd) >= 0) {
+        return Math.max(0, total + leaf.lowerBound(slab, b, end, endEnd))
+      }
+      total += count
+    }
+    return Math.max(0, total)
+  }
+
   /** Set by #leafOf: the place of the handle in its leaf. */
   #position = 0
 

@@ -1,16 +1,9 @@
 // vKV, the versioned key-value store as a replicated state machine (PROTOCOL 9, Grove §6): key → {value, version}, locks beside
 // them. A version is the index of the entry that wrote the value and part of the state.
-import {
-  MAX_PAGE_BYTES,
-  readU32,
-  writeU32,
-  type BytesPort,
-  type Index,
-  type Millis,
-  type Writer,
-} from '@coppice/protocol'
+import { MAX_PAGE_BYTES, writeU32, type BytesPort, type Index, type Millis, type Writer } from '@coppice/protocol'
 import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
 import { Agenda } from './agenda.js'
+import { applyTxn, type KeyWriter } from './apply-txn.js'
 import { CacheLeases, type LeasedKeys } from './cache-leases.js'
 import { cacheOperationProblem, isCacheOperation } from './cache-operations.js'
 import { TableCapture, TableLoader } from './capture.js'
@@ -31,14 +24,15 @@ import {
   readU16,
 } from './operations.js'
 import {
+  QUERY_COUNT,
   QUERY_GET,
   QUERY_GET_MANY,
   QUERY_RANGE,
   queryProblem,
-  RANGE_KEYS_ONLY,
   TABLE_KEYS,
   TABLE_LOCKS,
 } from './queries.js'
+import { readCount, readRange } from './range.js'
 import {
   FULL_IDEMPOTENCY_KEYS,
   FULL_SESSION_KEYS,
@@ -51,8 +45,8 @@ import {
 } from './replies.js'
 import { OP_END_SESSION, OP_KEEP_ALIVE, OP_OPEN_SESSION } from './session-operations.js'
 import { SessionTable } from './session-table.js'
-import { compareBytes } from './compare-bytes.js'
 import { Table } from './table.js'
+import { OP_TXN, ParsedTxn } from './txn.js'
 
 /** Everything that is replicated but the marks. */
 class KvState {
@@ -81,10 +75,11 @@ class KvState {
   }
 }
 
-export class KvMachine implements StateMachine, LeasedKeys {
+export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
   readonly digest = 'vkv/2'
   readonly #bytes: BytesPort
   readonly #op = new ParsedOperation()
+  readonly #txn = new ParsedTxn()
   #state: KvState
   #keys: Table
   #locks: LockTable
@@ -102,6 +97,19 @@ export class KvMachine implements StateMachine, LeasedKeys {
     this.#caches = this.#state.caches
   }
 
+  get keys(): Table {
+    return this.#keys
+  }
+  get locks(): Table {
+    return this.#locks.table
+  }
+  get caches(): CacheLeases {
+    return this.#caches
+  }
+  get elapsedMs(): Millis {
+    return this.#elapsedMs
+  }
+
   /** Number of keys, of locks that are held or waited for, of sessions, and of idempotency keys. */
   get counts(): { readonly keys: number; readonly locks: number; readonly sessions: number; readonly once: number } {
     const { keys, locks, sessions, once } = this.#state
@@ -110,7 +118,7 @@ export class KvMachine implements StateMachine, LeasedKeys {
 
   validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined {
     if (start < end && isCacheOperation(buffer[start]!)) return cacheOperationProblem(buffer, start, end)
-    return this.#op.parse(buffer, start, end)
+    return isTxn(buffer, start, end) ? this.#txn.parse(buffer, start, end) : this.#op.parse(buffer, start, end)
   }
 
   readsTime(buffer: Uint8Array, start: number): boolean {
@@ -139,6 +147,10 @@ export class KvMachine implements StateMachine, LeasedKeys {
     }
     const op = this.#op
     // Entries were validated before they got an index (R5); what is malformed all the same changes nothing, everywhere alike.
+    if (isTxn(buffer, start, end)) {
+      if (this.#txn.parse(buffer, start, end) === undefined) applyTxn(this.#txn, index, buffer, this, out, changes)
+      return
+    }
     if (op.parse(buffer, start, end) !== undefined) return
     if (op.onceEnd > op.onceStart) return this.#writeOnce(index, buffer, out, changes)
     switch (op.kind) {
@@ -220,28 +232,38 @@ export class KvMachine implements StateMachine, LeasedKeys {
     if (op.hasNext || handle !== 0) {
       if (!this.#caches.idle && this.#caches.blocks(index, this.#elapsedMs, b, keyStart, keyEnd, out, changes)) return
     }
-    if (op.hasNext) keys.put(handle, index, b, op.keyStart, op.keyEnd, b, op.nextStart, op.nextEnd)
-    else if (handle !== 0) keys.remove(handle, index)
-    // What it had before of a ttl or a session is over, whatever the write names now.
-    if (op.ttlMs !== 0 || session !== 0 || this.#lifetimes.table.count > 0) {
-      this.#lifetimes.set(index, this.#elapsedMs, op.ttlMs, session, b, op.keyStart, op.keyEnd)
-    }
-    if (op.hasNext || handle !== 0) {
-      const kind = op.hasNext ? CHANGE_PUT : CHANGE_DELETE
-      changes.change(
-        STREAM_KEYS,
-        kind,
-        b,
-        op.keyStart,
-        op.keyEnd,
-        b,
-        op.nextStart,
-        op.hasNext ? op.nextEnd : op.nextStart,
-      )
-    }
+    if (op.hasNext) {
+      this.putKey(handle, index, b, keyStart, keyEnd, op.nextStart, op.nextEnd, op.ttlMs, session, changes)
+    } else if (handle !== 0) this.removeKey(handle, index, b, keyStart, keyEnd, changes)
     out.u8(WRITE_OK)
     out.u53(index)
     out.u8(handle === 0 ? 0 : 1)
+  }
+
+  putKey(
+    handle: number,
+    index: Index,
+    b: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    valueStart: number,
+    valueEnd: number,
+    ttlMs: Millis,
+    session: Index,
+    changes: ChangeSink,
+  ): void {
+    this.#keys.put(handle, index, b, keyStart, keyEnd, b, valueStart, valueEnd)
+    // What it had before of a ttl or a session is over, whatever the write names now.
+    if (ttlMs !== 0 || session !== 0 || this.#lifetimes.table.count > 0) {
+      this.#lifetimes.set(index, this.#elapsedMs, ttlMs, session, b, keyStart, keyEnd)
+    }
+    changes.change(STREAM_KEYS, CHANGE_PUT, b, keyStart, keyEnd, b, valueStart, valueEnd)
+  }
+
+  removeKey(handle: number, index: Index, b: Uint8Array, keyStart: number, keyEnd: number, changes: ChangeSink): void {
+    this.#keys.remove(handle, index)
+    if (this.#lifetimes.table.count > 0) this.#lifetimes.remove(index, b, keyStart, keyEnd)
+    changes.change(STREAM_KEYS, CHANGE_DELETE, b, keyStart, keyEnd, b, keyEnd, keyEnd)
   }
 
   #refuseFenced(b: Uint8Array, broken: number, out: Writer): void {
@@ -287,10 +309,19 @@ export class KvMachine implements StateMachine, LeasedKeys {
       case QUERY_GET_MANY:
         return this.#readMany(buffer, start + 1, out)
       case QUERY_RANGE:
-        return this.#readRange(buffer, start, out)
+        return readRange(this.#tableOf(buffer[start + 1]!), buffer, start, out)
+      case QUERY_COUNT:
+        readCount(this.#tableOf(buffer[start + 1]!), buffer, start, out)
+        // Whatever was inserted or deleted last may have been counted.
+        return this.#lastIndex
       default:
         return 0
     }
+  }
+
+  #tableOf(table: number): Table {
+    const { locks, sessions } = this.#state
+    return table === TABLE_KEYS ? this.#keys : table === TABLE_LOCKS ? locks.table : sessions.table
   }
 
   #readMany(b: Uint8Array, at: number, out: Writer): Index {
@@ -336,51 +367,6 @@ export class KvMachine implements StateMachine, LeasedKeys {
     return version
   }
 
-  #readRange(b: Uint8Array, start: number, out: Writer): Index {
-    const number = b[start + 1]
-    const { locks, sessions } = this.#state
-    const table = number === TABLE_KEYS ? this.#keys : number === TABLE_LOCKS ? locks.table : sessions.table
-    const keysOnly = (b[start + 2]! & RANGE_KEYS_ONLY) !== 0
-    const limit = readU32(b, start + 3)
-    const prefixStart = start + 9
-    const prefixEnd = prefixStart + readU16(b, start + 7)
-    const afterStart = prefixEnd + 2
-    const afterEnd = afterStart + readU16(b, prefixEnd)
-    const moreAt = out.grow(1)
-    const countAt = out.grow(4)
-    const first = out.length
-    let count = 0
-    let more = false
-    let version = 0
-    const visit = (handle: number): boolean => {
-      if (!table.hasPrefix(handle, b, prefixStart, prefixEnd)) return false
-      const valueBytes = keysOnly ? 0 : table.valueLengthOf(handle)
-      const full = out.length - first + valueBytes + table.keyLengthOf(handle) > MAX_PAGE_BYTES
-      // That there is more is part of the answer.
-      version = Math.max(version, table.versionOf(handle))
-      if (count === limit || (count > 0 && full)) {
-        more = true
-        return false
-      }
-      const keyLength = table.keyLengthOf(handle)
-      out.u8(keyLength)
-      out.u8(keyLength >>> 8)
-      table.writeKey(handle, out)
-      out.u53(table.versionOf(handle))
-      out.u32(valueBytes)
-      if (!keysOnly) table.writeValue(handle, out)
-      count++
-      return true
-    }
-    const hidden =
-      compareBytes(b, afterStart, afterEnd, b, prefixStart, prefixEnd) >= 0 && afterEnd > afterStart
-        ? table.scan(b, afterStart, afterEnd, true, visit)
-        : table.scan(b, prefixStart, prefixEnd, false, visit)
-    out.buffer[moreAt] = more ? 1 : 0
-    writeU32(out.buffer, countAt, count)
-    return Math.max(version, hidden)
-  }
-
   getState(): StateCapture {
     const { tables, once } = this.#state
     return new TableCapture(tables, {
@@ -423,4 +409,8 @@ function refuseEnded(out: Writer, session: Index): void {
 function refuseFull(out: Writer, of: number): void {
   out.u8(WRITE_FULL)
   out.u8(of)
+}
+
+function isTxn(b: Uint8Array, start: number, end: number): boolean {
+  return start < end && b[start] === OP_TXN
 }

@@ -2,13 +2,16 @@
 //
 //   get:      u8 kind · u16 n · key
 //   getMany:  u8 kind · u16 n · n × guard · u16 n · n × (u16 n · key)
-//   range:    u8 kind · u8 table · u8 flags · u32 limit · u16 n · prefix · u16 n · after          in the order of the keys' bytes
-import { MAX_KEY_BYTES, readU32, Writer } from '@coppice/protocol'
+//   range:    u8 kind · u8 table · u8 flags · u32 limit · u16 n · start · u16 n · end          in the order of the keys' bytes
+//   count:    u8 kind · u8 table · u8 flags · u16 n · start · u16 n · end
+import { EMPTY_BYTES, MAX_KEY_BYTES, readU32, Writer } from '@coppice/protocol'
+import { compareBytes } from './compare-bytes.js'
 import { keyEnd, readU16, writeGuard, writeKey, type Guard } from './operations.js'
 
 export const QUERY_GET = 1
 export const QUERY_GET_MANY = 2
 export const QUERY_RANGE = 3
+export const QUERY_COUNT = 4
 
 /** What a range goes over. */
 export const TABLE_KEYS = 0
@@ -16,6 +19,11 @@ export const TABLE_LOCKS = 1
 export const TABLE_SESSIONS = 2
 
 export const RANGE_KEYS_ONLY = 1
+/** From the end on. */
+export const RANGE_REVERSE = 2
+/** The start itself is left out. */
+export const RANGE_BEHIND_START = 4
+const KNOWN_RANGE_FLAGS = RANGE_KEYS_ONLY | RANGE_REVERSE | RANGE_BEHIND_START
 
 /** Keys, and guards, of one getMany. */
 export const MAX_MANY = 16_384
@@ -49,24 +57,87 @@ export function encodeGetMany(keys: readonly Uint8Array[], guards: readonly Guar
   return w.view()
 }
 
-export interface RangeQuery {
+/** What lies between two keys: all bounds given must hold. */
+export interface KeySpan {
+  /** Only keys that begin so. */
+  readonly prefix?: Uint8Array | undefined
+  /** Only keys from this one on. */
+  readonly start?: Uint8Array | undefined
+  /** Only keys behind this one. */
+  readonly after?: Uint8Array | undefined
+  /** Only keys before this one. */
+  readonly end?: Uint8Array | undefined
+}
+export interface RangeQuery extends KeySpan {
   readonly table: typeof TABLE_KEYS | typeof TABLE_LOCKS | typeof TABLE_SESSIONS
-  readonly prefix: Uint8Array
-  /** Only keys above this one; empty: from the beginning. */
-  readonly after: Uint8Array
   readonly limit: number
-  readonly keysOnly?: boolean
+  readonly keysOnly?: boolean | undefined
+  /** The last keys first. */
+  readonly reverse?: boolean | undefined
 }
 
 export function encodeRange(query: RangeQuery): Uint8Array {
-  const w = new Writer(16 + query.prefix.length + query.after.length)
+  const bounds = boundsOf(query)
+  const w = new Writer(16 + bounds.start.length + bounds.end.length)
   w.u8(QUERY_RANGE)
   w.u8(query.table)
-  w.u8(query.keysOnly === true ? RANGE_KEYS_ONLY : 0)
+  w.u8(
+    (query.keysOnly === true ? RANGE_KEYS_ONLY : 0) |
+      (query.reverse === true ? RANGE_REVERSE : 0) |
+      (bounds.behindStart ? RANGE_BEHIND_START : 0),
+  )
   w.u32(Math.min(query.limit, MAX_RANGE_LIMIT))
-  writeKey(w, query.prefix)
-  writeKey(w, query.after)
+  writeKey(w, bounds.start)
+  writeKey(w, bounds.end)
   return w.view()
+}
+
+/** How many keys there are. */
+export function encodeCount(table: RangeQuery['table'], span: KeySpan): Uint8Array {
+  const bounds = boundsOf(span)
+  const w = new Writer(16 + bounds.start.length + bounds.end.length)
+  w.u8(QUERY_COUNT)
+  w.u8(table)
+  w.u8(bounds.behindStart ? RANGE_BEHIND_START : 0)
+  writeKey(w, bounds.start)
+  writeKey(w, bounds.end)
+  return w.view()
+}
+
+interface Bounds {
+  readonly start: Uint8Array
+  readonly behindStart: boolean
+  /** Exclusive; empty: none. */
+  readonly end: Uint8Array
+}
+
+function boundsOf({
+  prefix = EMPTY_BYTES,
+  start = EMPTY_BYTES,
+  after = EMPTY_BYTES,
+  end = EMPTY_BYTES,
+}: KeySpan): Bounds {
+  let from = prefix
+  if (order(start, from) > 0) from = start
+  const behindStart = after.length > 0 && order(after, from) >= 0
+  if (behindStart) from = after
+  let to = keyBehindPrefix(prefix)
+  if (end.length > 0 && (to.length === 0 || order(end, to) < 0)) to = end
+  return { start: from, behindStart, end: to }
+}
+
+/** The first key above all that begin with `prefix`; empty: there is none. */
+function keyBehindPrefix(prefix: Uint8Array): Uint8Array {
+  let n = prefix.length
+  while (n > 0 && prefix[n - 1] === 255) n--
+  if (n === 0) return EMPTY_BYTES
+  const behind = prefix.slice(0, n)
+  behind[n - 1]!++
+  return behind
+}
+
+function order(a: Uint8Array, b: Uint8Array): number {
+  return compareBytes(a, 0, a.length, b, 0, b.length)
 }
 
 function writeU16(w: Writer, value: number): void {
@@ -86,6 +157,8 @@ export function queryProblem(b: Uint8Array, start: number, end: number): string 
       return manyProblem(b, start + 1, end)
     case QUERY_RANGE:
       return rangeProblem(b, start, end)
+    case QUERY_COUNT:
+      return countProblem(b, start, end)
     default:
       return `unknown query ${b[start]}`
   }
@@ -112,18 +185,29 @@ function manyProblem(b: Uint8Array, start: number, end: number): string | undefi
 function rangeProblem(b: Uint8Array, start: number, end: number): string | undefined {
   if (start + 7 > end) return 'range is cut off'
   if (b[start + 1]! > TABLE_SESSIONS) return `range over unknown table ${b[start + 1]}`
-  if ((b[start + 2]! & ~RANGE_KEYS_ONLY) !== 0) return `range has unknown flags ${b[start + 2]}`
+  if ((b[start + 2]! & ~KNOWN_RANGE_FLAGS) !== 0) return `range has unknown flags ${b[start + 2]}`
   const limit = readU32(b, start + 3)
   if (limit === 0 || limit > MAX_RANGE_LIMIT) return `range: limit ${limit} is not between 1 and ${MAX_RANGE_LIMIT}`
-  let at = start + 7
-  for (const what of ['prefix', 'after']) {
-    if (at + 2 > end) return `range: ${what} is cut off`
+  return boundsProblem('range', b, start + 7, end)
+}
+
+function countProblem(b: Uint8Array, start: number, end: number): string | undefined {
+  if (start + 3 > end) return 'count is cut off'
+  if (b[start + 1]! > TABLE_SESSIONS) return `count over unknown table ${b[start + 1]}`
+  if ((b[start + 2]! & ~RANGE_BEHIND_START) !== 0) return `count has unknown flags ${b[start + 2]}`
+  return boundsProblem('count', b, start + 3, end)
+}
+
+function boundsProblem(query: string, b: Uint8Array, start: number, end: number): string | undefined {
+  let at = start
+  for (const what of ['start', 'end']) {
+    if (at + 2 > end) return `${query}: ${what} is cut off`
     const length = readU16(b, at)
-    if (length > MAX_KEY_BYTES) return `range: ${what} of ${length} bytes is above the limit of ${MAX_KEY_BYTES}`
+    if (length > MAX_KEY_BYTES) return `${query}: ${what} of ${length} bytes is above the limit of ${MAX_KEY_BYTES}`
     at += 2 + length
-    if (at > end) return `range: ${what} is cut off`
+    if (at > end) return `${query}: ${what} is cut off`
   }
-  return trailing('range', at, end)
+  return trailing(query, at, end)
 }
 
 function trailing(what: string, at: number, end: number): string | undefined {

@@ -10,6 +10,7 @@
 //   renew, release:  u8 done
 //   get:       u8 found · [u53 version · value …]
 //   getMany:   u8 0 · u32 n · n × (u8 found · [u53 version · u32 n · value])  |  u8 1 · u16 guard · u53 fence
+//   count:     u53
 //   range:     u8 more · u32 n · n × (u16 n · key · u53 version · u32 n · value)
 import { DecodeError, Reader, type Index } from '@coppice/protocol'
 
@@ -157,4 +158,8 @@ export function decodeRangeReply(bytes: Uint8Array): RangeReply {
     entries.push({ key: r.buffer.subarray(at, at + keyLength), version: r.u53(), value: r.bytes() })
   }
   return { more, entries }
+}
+
+export function decodeCountReply(bytes: Uint8Array): number {
+  return new Reader(bytes).u53()
 }

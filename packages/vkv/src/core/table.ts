@@ -147,10 +147,20 @@ export class Table {
     return Math.max(this.#deletedFloor, this.#order.scan(key, start, end, after, visit))
   }
 
-  /** Order of the record's key against another: below zero, zero, above zero. */
-  compareKey(handle: number, key: Uint8Array): number {
+  /** The same backwards, from the last key < the given one (empty: from the last of all). */
+  scanBack(key: Uint8Array, start: number, end: number, visit: (handle: number) => boolean): Index {
+    return Math.max(this.#deletedFloor, this.#order.scanBack(key, start, end, visit))
+  }
+
+  /** Number of keys from `start` on, or behind it, and before `end` (empty: all). */
+  countKeys(b: Uint8Array, start: number, startEnd: number, after: boolean, end: number, endEnd: number): number {
+    return this.#order.count(b, start, startEnd, after, end, endEnd)
+  }
+
+  /** Order of the record's key against bytes [start, end) of another: below zero, zero, above zero. */
+  compareKey(handle: number, key: Uint8Array, start = 0, end = key.length): number {
     const at = this.#slab.offsetOf(handle) + RECORD_HEADER
-    return compareBytes(this.#slab.bytesOf(handle), at, at + this.#slab.keyLengthOf(handle), key, 0, key.length)
+    return compareBytes(this.#slab.bytesOf(handle), at, at + this.#slab.keyLengthOf(handle), key, start, end)
   }
 
   /** Whether the record's key begins with the given bytes. */
