@@ -1,45 +1,65 @@
 // What a transfer cost, as text.
 import type { EpochSummary } from '@coppice/protocol'
 import type { MemorySample } from '../steady/memory.js'
-import type { Gaps } from './writers.js'
+import type { Gaps } from './callers.js'
 
 const MiB = 1024 * 1024
+
+export interface Calls {
+  readonly writes: Gaps | undefined
+  readonly reads: Gaps | undefined
+}
 
 export interface TransferReport {
   readonly machine: Readonly<Record<string, string | number>>
   readonly loadMs: number
   /** From the request to its answer. */
   readonly tookMs: number
-  readonly target: string
-  readonly leaving: string
+  readonly targets: readonly string[]
+  readonly leaving: readonly string[]
   readonly epoch: EpochSummary
   /** Before the change, and from its request until it was over. */
-  readonly calm: Gaps | undefined
-  readonly gaps: Gaps | undefined
+  readonly calm: Calls
+  readonly during: Calls
+  /** Processor time of each server during the change, ms. */
+  readonly processorMs: ReadonlyMap<string, number>
   readonly failures: readonly string[]
   readonly memory: readonly MemorySample[]
 }
 
 export function textOf(r: TransferReport): string {
-  const to = r.epoch.catchUp.find(({ id }) => id === r.target)!
-  const mib = to.bytes / MiB
-  const gaps = (name: string, g: Gaps | undefined): string[] =>
-    g === undefined
-      ? []
-      : [
-          `${name}: ${Math.round(g.perSecond)} writes/s, longest without an answer ${Math.round(g.gapMs)} ms, slowest write ${Math.round(g.slowestMs)} ms`,
-        ]
+  const caughtUp = r.epoch.catchUp.filter(({ id }) => r.targets.includes(id))
+  const mib = caughtUp.reduce((sum, { bytes }) => sum + bytes / MiB, 0)
+  const gaps = (name: string, { writes, reads }: Calls): string[] => [
+    ...(writes === undefined ? [] : [`${name}: ${gapsOf('write', writes)}`]),
+    ...(reads === undefined ? [] : [`${name}: ${gapsOf('read', reads)}`]),
+  ]
+  const shipped = caughtUp.map(
+    ({ id, how, bytes, ms, learnedBytes }) =>
+      `shipped to ${id} (${how}): ${(bytes / MiB).toFixed(1)} MiB in ${(ms / 1_000).toFixed(1)} s, ${(bytes / MiB / (ms / 1_000)).toFixed(1)} MiB/s; ${(learnedBytes / MiB).toFixed(1)} MiB of it before anything stopped`,
+  )
   return [
     Object.values(r.machine).join(', '),
-    `${r.target} replaced ${r.leaving} in ${(r.tookMs / 1_000).toFixed(1)} s`,
-    `shipped (${to.how}): ${mib.toFixed(1)} MiB in ${(to.ms / 1_000).toFixed(1)} s, ${(mib / (to.ms / 1_000)).toFixed(1)} MiB/s; ${(to.learnedBytes / MiB).toFixed(1)} MiB of it before anything stopped`,
+    `${r.targets.join(', ')} replaced ${r.leaving.join(', ')} in ${(r.tookMs / 1_000).toFixed(1)} s`,
+    ...shipped,
     `write pause ${whole(r.epoch.writePauseMs)}, read pause ${whole(r.epoch.readPauseMs)} (by the config leader's clock)`,
     ...gaps('before', r.calm),
-    ...gaps('during', r.gaps),
-    ...(r.failures.length === 0 ? [] : [`failed writes: ${r.failures.slice(0, 5).join('; ')}`]),
+    ...gaps('during', r.during),
+    r.failures.length === 0
+      ? 'no call failed'
+      : `${r.failures.length} calls failed: ${r.failures.slice(0, 5).join('; ')}`,
+    `processor time meanwhile, ms for each MiB shipped: ${processor(r.processorMs, mib)}`,
     'own memory, MiB (first, most, last):',
     ...memoryLines(r.memory),
   ].join('\n')
+}
+
+function gapsOf(call: string, g: Gaps): string {
+  return `${Math.round(g.perSecond)} ${call}s/s, longest without an answer ${Math.round(g.gapMs)} ms, slowest ${call} ${Math.round(g.slowestMs)} ms`
+}
+
+function processor(msById: ReadonlyMap<string, number>, mib: number): string {
+  return [...msById].map(([id, ms]) => `${id} ${(ms / mib).toFixed(1)}`).join(', ')
 }
 
 function whole(ms: number | null): string {

@@ -1,7 +1,7 @@
 // Bytes <-> messages. One byte says the kind; control messages follow as JSON and are checked by zod, data messages in the fixed
 // layouts below. Decoded data messages are views of the received bytes.
 import { z } from 'zod'
-import { DecodeError, Reader, Writer } from './bytes.js'
+import { DecodeError, EMPTY_BYTES, Reader, Writer } from './bytes.js'
 import { MAX_OPERATION_BYTES, MAX_RUN_REQUESTS } from './limits.js'
 import { checkOps, NONCE_BYTES, RUN_REGISTER, RUN_REQUESTS, RUN_SKIP } from './record.js'
 import {
@@ -16,6 +16,7 @@ import {
 } from './messages/control.js'
 import type { Message } from './messages/index.js'
 import type { AppendMessage, RefusalReason } from './messages/data.js'
+import type { LogChunkMessage, SnapshotChunkMessage } from './messages/transfer.js'
 import type { LineageEntry } from './lineage.js'
 
 /** The two ends of a link; it decides which messages are known on it. */
@@ -83,19 +84,33 @@ export interface TextPort {
   decode(bytes: Uint8Array): string
 }
 
-/** What precedes the record in an encoded append: a large record is sent behind it as it is, for a copy of it would hold up everything. */
-export function encodeAppendHead(message: AppendMessage): Uint8Array {
-  const w = new Writer(APPEND_HEAD_BYTES)
-  writeAppendHead(w, message)
-  return w.view()
+/** Messages that end in bytes which are large and are there already: records of the log, pieces of a snapshot. */
+export type BulkMessage = AppendMessage | LogChunkMessage | SnapshotChunkMessage
+
+/** The bytes in which a message ends that may be a large one; undefined: it is none of those. */
+export function tailOf(message: Message): Uint8Array | undefined {
+  switch (message.kind) {
+    case 'append':
+      return message.record
+    case 'logChunk':
+      return message.records
+    case 'snapshotChunk':
+      return message.bytes
+    default:
+      return undefined
+  }
 }
 
-function writeAppendHead(w: Writer, message: AppendMessage): void {
-  w.u8(KIND_APPEND)
-  w.u32(message.epoch)
-  w.u53(message.prevIndex)
-  w.u32(message.prevEntryEpoch)
-  w.u53(message.commitIndex)
+/** What precedes the tail in the encoded message: a large tail is sent behind it as it is, for a copy of it would hold up everything. */
+export function encodeHead(message: BulkMessage, text: TextPort): Uint8Array {
+  switch (message.kind) {
+    case 'append':
+      return encodeMessage({ ...message, record: EMPTY_BYTES }, text)
+    case 'logChunk':
+      return encodeMessage({ ...message, records: EMPTY_BYTES }, text)
+    case 'snapshotChunk':
+      return encodeMessage({ ...message, bytes: EMPTY_BYTES }, text)
+  }
 }
 
 /** Encodes any message; the returned bytes are the caller's. */
@@ -185,7 +200,11 @@ export function encodeMessage(message: Message, text: TextPort): Uint8Array {
     }
     case 'append': {
       const w = new Writer(APPEND_HEAD_BYTES + message.record.length)
-      writeAppendHead(w, message)
+      w.u8(KIND_APPEND)
+      w.u32(message.epoch)
+      w.u53(message.prevIndex)
+      w.u32(message.prevEntryEpoch)
+      w.u53(message.commitIndex)
       w.raw(message.record)
       return w.view()
     }

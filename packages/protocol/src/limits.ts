@@ -71,8 +71,14 @@ export const MAX_RUN_REQUESTS = 1_024
 /** Operations above this size travel on the clerk's bulk session, so that they delay no small one. */
 export const BULK_OPERATION_BYTES = 64 * KiB
 
-/** Bytes of one piece of a snapshot or of a log transfer. */
+/** Bytes of one piece of a snapshot, at the most, unless one value makes it longer. */
 export const CHUNK_BYTES = 256 * KiB
+/** Bytes of one piece of log that is shipped: one at a time is under way, so it must be worth the way to and fro. */
+export const LOG_PIECE_BYTES = MiB
+/** Bytes of a snapshot that a target has asked for and not received: enough for a link on which each answer takes its time (R6). */
+export const TRANSFER_WINDOW_BYTES = 4 * MiB
+/** Bytes of a snapshot on their way to the target's disk above which no more are asked for: what one commit holds up the log for. */
+export const TRANSFER_WRITING_BYTES = 2 * MiB
 /** Log bytes kept behind the newest snapshot for members that return. */
 export const MIN_LOG_BYTES_KEPT = 64 * MiB
 /** Log bytes after which a new snapshot is begun. */
@@ -96,6 +102,9 @@ function assertRelations(): void {
     ['a fragment fits into a frame', FRAGMENT_BYTES < MAX_FRAME_BYTES],
     ['an operation fits into a message', MAX_OPERATION_BYTES < MAX_MESSAGE_BYTES],
     ['a chunk fits into a message', CHUNK_BYTES < MAX_MESSAGE_BYTES],
+    ['a piece of log fits into a message, whatever record ends it', LOG_PIECE_BYTES < MAX_MESSAGE_BYTES],
+    ['a transfer keeps its link busy', TRANSFER_WINDOW_BYTES >= 4 * CHUNK_BYTES],
+    ['what is asked for may wait for the disk', TRANSFER_WRITING_BYTES <= TRANSFER_WINDOW_BYTES],
     ['a record fits into the uncommitted window', MAX_RECORD_BYTES <= MAX_UNCOMMITTED_BYTES],
     ['the out-of-order buffer holds a full window', MAX_OUT_OF_ORDER_BYTES >= MAX_UNCOMMITTED_BYTES],
   ]

@@ -11,6 +11,21 @@ const LENGTH_16 = 126
 const LENGTH_64 = 127
 const MASK_BYTES = 4
 
+/** Frames from here on are put together in memory that is used again: fresh memory of that size costs more than the copy. */
+const LARGE_BYTES = 16 * 1024
+/** Kept for later, at the most; many connections may have half a frame at a time. */
+const MAX_SPARE = 8
+const spare: Uint8Array[] = []
+
+function takeMemory(length: number): Uint8Array {
+  if (length < LARGE_BYTES) return uninitialized(length)
+  return (spare.pop() ?? uninitialized(MAX_FRAME_BYTES)).subarray(0, length)
+}
+
+function giveBack(bytes: Uint8Array): void {
+  if (bytes.length >= LARGE_BYTES && spare.length < MAX_SPARE) spare.push(new Uint8Array(bytes.buffer))
+}
+
 export class FrameReader {
   private readonly masked: boolean
   private readonly onFrame: (frame: Uint8Array) => void
@@ -97,7 +112,7 @@ export class FrameReader {
       this.onFrame(bytes.subarray(start, start + length))
       return start + length
     }
-    this.whole = uninitialized(length)
+    this.whole = takeMemory(length)
     this.have = 0
     return start
   }
@@ -114,6 +129,7 @@ export class FrameReader {
     if (this.have === whole.length) {
       this.whole = undefined
       this.onFrame(whole)
+      giveBack(whole)
     }
     return at + n
   }

@@ -2,11 +2,13 @@
 // decide what to send; what cannot be sent now is dropped, as a network would.
 import {
   EMPTY_BYTES,
-  encodeAppendHead,
+  encodeHead,
   encodeMessage,
   FRAGMENT_BYTES,
   isName,
   PROTOCOL_VERSION,
+  tailOf,
+  type BulkMessage,
   type ConnectionId,
   type FromReplicaServer,
   type Message,
@@ -60,10 +62,14 @@ export class ServerWire<R extends ServerRole> {
   send(to: NodeId, message: WireMessages[R]['says']): void {
     const peer = this.closed ? undefined : this.peers.get(to)
     if (peer === undefined) return
-    if (message.kind !== 'append') return peer.send(encodeMessage(message as Message, nodeText))
-    if (message.record.length <= FRAGMENT_BYTES) return peer.send(this.encodeAppend(message))
+    const tail = tailOf(message as Message)
+    if (tail === undefined || tail.length <= FRAGMENT_BYTES) {
+      return peer.send(
+        message.kind === 'append' ? this.encodeAppend(message) : encodeMessage(message as Message, nodeText),
+      )
+    }
     // A record that is still on its way is not queued again: on a slow link repetitions would only delay it further.
-    if (!peer.isSending(message.record)) peer.send(encodeAppendHead(message), message.record)
+    if (!peer.isSending(tail)) peer.send(encodeHead(message as BulkMessage, nodeText), tail)
   }
 
   /** Answers a client; dropped when it is gone. */

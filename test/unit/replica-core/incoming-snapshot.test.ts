@@ -1,10 +1,14 @@
-// Which chunks of a snapshot are asked for: a few at a time, again only those that are missing.
+// Which chunks of a snapshot are asked for: a window at a time, again only those that are missing.
 import { describe, expect, it } from 'vitest'
+import { TRANSFER_WINDOW_BYTES } from '@coppice/protocol'
 import { IncomingSnapshot } from '../../../packages/replica/src/core/incoming-snapshot.js'
 import { addAll, startCluster } from './harness/setup.js'
 
-function incoming(chunks: number): IncomingSnapshot {
-  return new IncomingSnapshot('x', { snapshotId: 's', index: 9, lineage: [[0, 0]], chunks, totalBytes: 9 }, 100)
+const MiB = 1024 * 1024
+
+function incoming(chunks: number, chunkBytes = MiB): IncomingSnapshot {
+  const totalBytes = chunks * chunkBytes
+  return new IncomingSnapshot('x', { snapshotId: 's', index: 9, lineage: [[0, 0]], chunks, totalBytes }, 100)
 }
 
 function asked(snapshot: IncomingSnapshot): number[] {
@@ -14,6 +18,15 @@ function asked(snapshot: IncomingSnapshot): number[] {
 }
 
 describe('IncomingSnapshot', () => {
+  it('next_asManyAsFillTheWindow', () => {
+    const under = (chunkBytes: number): number => asked(incoming(1_000, chunkBytes)).length
+    expect(under(MiB)).toBe(TRANSFER_WINDOW_BYTES / MiB)
+    expect(under(256 * 1024)).toBe(TRANSFER_WINDOW_BYTES / (256 * 1024))
+    // Values of 16 MiB, and chunks of next to nothing.
+    expect(under(16 * MiB)).toBe(4)
+    expect(under(10)).toBe(32)
+  })
+
   it('next_fourAtATime', () => {
     const s = incoming(10)
     expect(s.take(0)).toBe(true)

@@ -31,7 +31,7 @@ test('recover_slowPieces_letsTheEventLoopRunBetweenSlices_andTellsProgress', asy
     longestRun = Math.max(longestRun, run)
   }
   const progress: RecoveryProgress[] = []
-  await t.store.recover({ snapshotChunk: piece, record: piece }, (p) => progress.push(p))
+  await t.store.recover({ snapshotChunk: piece, record: piece }, undefined, (p) => progress.push(p))
   clearImmediate(ticking)
   // Two pieces of 5 ms fill a slice of 8 ms; a third one waits for the next turn.
   expect(longestRun).toBeLessThanOrEqual(3)

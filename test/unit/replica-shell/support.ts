@@ -78,6 +78,7 @@ export class TestStore {
         snapshotChunk: (header, chunk, bytes) => found.chunks.push([header.snapshotId, chunk, bytes.slice()]),
         record: (bytes) => found.records.push(bytes.slice()),
       },
+      undefined,
       (progress) => found.progress.push(progress),
     )
     return found

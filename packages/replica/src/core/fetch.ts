@@ -12,11 +12,13 @@ import type {
   SnapshotChunkMessage,
 } from '@coppice/protocol'
 import { IncomingSnapshot } from './incoming-snapshot.js'
-import type { DiskWrite } from './io.js'
+import type { DiskWrite, Rebuilt } from './io.js'
 import { agreeBelow, lineageBelow, lineageWith } from './lineage/edit.js'
 import { checkedRecords } from './log-chunk.js'
 import type { CheckedRecord } from './log-chunk.js'
+import { Rebuild } from './rebuild.js'
 import type { Shared } from './shared.js'
+import type { Snapshots } from './snapshots.js'
 
 type Refused = Extract<ReplicaToReplicaControl, { kind: 'fetchRefused' }>
 
@@ -37,15 +39,20 @@ export interface Goal {
   readonly lineage: Lineage | undefined
   /** Beginning of the name under which a snapshot is stored here. */
   readonly name: string
+  /** Nobody needs the present state: it is given up for that of the snapshot, which is rebuilt as it comes. */
+  readonly rebuild: boolean
   /** The log is where it should be. A snapshot ends in `reload` instead. */
   readonly done: () => void
   readonly failed: (reason: Refused['reason'] | 'invalid', detail: string) => void
 }
 
+const INVALID = 'invalid'
+
 export class Fetch {
   /** Bytes brought for the present goal. */
   bytes = 0
   readonly #s: Shared
+  readonly #snapshots: Snapshots
   #goal: Goal | undefined
   #source = 0
   /** Of the newest question; a repetition to the same source keeps it, so that the source knows it for one. */
@@ -62,9 +69,12 @@ export class Fetch {
   /** Whom the newest question went to. */
   #asked: NodeId | '' = ''
   #incoming: IncomingSnapshot | undefined
+  /** The state of `#incoming` as far as it is here. */
+  #rebuild: Rebuild | undefined
 
-  constructor(shared: Shared) {
+  constructor(shared: Shared, snapshots: Snapshots) {
     this.#s = shared
+    this.#snapshots = snapshots
     this.#token = Math.floor(shared.random() * 2 ** 32) * 2 ** 16
   }
 
@@ -85,6 +95,7 @@ export class Fetch {
     this.#refusals = 0
     this.#silences = 0
     this.#notServing = false
+    if (goal.what === 'log' && this.#s.recallState()) return
     this.#ask()
   }
 
@@ -111,14 +122,15 @@ export class Fetch {
       records = checkedRecords(m, goal, s.bytes.crc32)
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
-      return this.#fail('invalid', error.message)
+      return this.#fail(INVALID, error.message)
     }
     const writes: DiskWrite[] = []
     const before = s.meta.lineage
     let lineage = before
     for (const { header, bytes } of records) {
       const { firstIndex, entries } = header
-      s.applier.record(header, bytes)
+      // Applied once the next question has left: the source reads and ships meanwhile.
+      s.due.record(header, bytes)
       s.log.appended(firstIndex, firstIndex + entries, bytes.length, header.elapsedMs)
       lineage = lineageWith(lineage, header.epoch, firstIndex)
       writes.push({ kind: 'record', firstIndex, entries, bytes })
@@ -145,7 +157,7 @@ export class Fetch {
     const goal = this.#answered(from, m.token)
     if (goal === undefined || goal.what !== 'snapshot') return
     const crc = s.bytes.crc32(m.bytes, 0, m.bytes.length)
-    if (crc !== m.crc) return this.#fail('invalid', `snapshot chunk ${m.chunk}: CRC is wrong`)
+    if (crc !== m.crc) return this.#fail(INVALID, `snapshot chunk ${m.chunk}: CRC is wrong`)
     if (this.#incoming === undefined) {
       // Beyond what is wanted, of other entries, or of no use: a delta is shorter.
       if (m.index > goal.to || (m.index <= s.log.nextIndex && goal.lineage === undefined)) {
@@ -157,6 +169,10 @@ export class Fetch {
       const word = Math.floor(s.random() * 2 ** 32).toString(36)
       const { snapshotId, index, lineage, chunks, totalBytes } = m
       const origin = { snapshotId, index, lineage, chunks, totalBytes }
+      if (goal.rebuild) {
+        this.#snapshots.discard('the state is given up for another')
+        this.#rebuild = new Rebuild(s.giveUpState(), s.bytes)
+      }
       this.#incoming = new IncomingSnapshot(`${goal.name}.${index}.${word}`, origin, ++this.#token)
       this.#token = this.#incoming.tokensEnd
       // Nobody else has the rest of it.
@@ -164,7 +180,8 @@ export class Fetch {
     }
     const incoming = this.#incoming
     if (m.snapshotId !== incoming.origin.snapshotId || !incoming.take(m.chunk)) return
-    const chunk = { kind: 'snapshotChunk', snapshotId: incoming.ownId, chunk: m.chunk, bytes: m.bytes.slice() } as const
+    if (!this.#isSound(() => this.#rebuild?.add(m.chunk, m.bytes))) return
+    const chunk = { kind: 'snapshotChunk', snapshotId: incoming.ownId, chunk: m.chunk, bytes: m.bytes } as const
     s.write([chunk], -1, () => {
       incoming.written()
       if (this.#incoming === incoming) this.#goOnWith(goal, incoming)
@@ -211,6 +228,19 @@ export class Fetch {
   #dropIncoming(): void {
     if (this.#incoming !== undefined) this.#s.write([{ kind: 'snapshotDrop', snapshotId: this.#incoming.ownId }], -1)
     this.#incoming = undefined
+    this.#rebuild = undefined
+  }
+
+  /** Whether that could be done with what came; else the goal has failed. */
+  #isSound(load: () => void): boolean {
+    try {
+      load()
+      return true
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      this.#fail(INVALID, error.message)
+      return false
+    }
   }
 
   #answered(from: Sender, token: number): Goal | undefined {
@@ -307,6 +337,8 @@ export class Fetch {
     const { index, chunks, totalBytes } = origin
     const lineage = lineageBelow(origin.lineage, index)
     const header = { snapshotId: ownId, index, lineage, chunks, totalBytes, digest: s.rules.digest }
+    let rebuilt: Rebuilt | undefined
+    if (!this.#isSound(() => (rebuilt = this.#rebuild?.finish(header)))) return
     this.#incoming = undefined
     this.stop()
     s.meta = { ...s.meta, lineage }
@@ -319,6 +351,6 @@ export class Fetch {
       -1,
     )
     s.event('transferDone', { how: 'full', index, bytes: totalBytes })
-    s.reloadWhenDurable()
+    s.reloadWhenDurable(rebuilt)
   }
 }

@@ -1,12 +1,11 @@
-// A snapshot on its way here (PROTOCOL 5): which of its chunks were asked for and which are here. A few are under way at a time, in any
-// order; only those that are missing are asked for again, each under the token it had, so that the source knows a repetition.
-import { RangeCounter } from '@coppice/protocol'
+// A snapshot on its way here (PROTOCOL 5): which of its chunks were asked for and which are here. A window of bytes is under way at a time,
+// in any order; only those that are missing are asked for again, each under the token it had, so that the source knows a repetition.
+import { RangeCounter, TRANSFER_WINDOW_BYTES, TRANSFER_WRITING_BYTES } from '@coppice/protocol'
 import type { SnapshotChunkMessage } from '@coppice/protocol'
 
-/** Chunks asked for and not here yet (R6: little is outstanding). */
-const CHUNKS_UNDER_WAY = 4
-/** Chunks that wait for this disk, above which no more are asked for. */
-const CHUNKS_WRITING = 4
+/** Chunks of a window, however large or small they are. */
+const LEAST_CHUNKS = 4
+export const MOST_CHUNKS = 32
 
 export class IncomingSnapshot {
   /** Name under which it is stored here. */
@@ -18,12 +17,18 @@ export class IncomingSnapshot {
   #asked = 0
   #writing = 0
   readonly #firstToken: number
+  /** Chunks asked for and not here yet, at the most (R6), and those that wait for this disk. */
+  readonly #mostUnderWay: number
+  readonly #mostWriting: number
 
   /** Its chunks are asked for under the tokens from `firstToken` on. */
   constructor(ownId: string, origin: IncomingSnapshot['origin'], firstToken: number) {
     this.ownId = ownId
     this.origin = origin
     this.#firstToken = firstToken
+    const usualBytes = Math.max(1, origin.totalBytes / Math.max(1, origin.chunks))
+    this.#mostUnderWay = chunksOf(TRANSFER_WINDOW_BYTES / usualBytes)
+    this.#mostWriting = chunksOf(TRANSFER_WRITING_BYTES / usualBytes)
   }
 
   get complete(): boolean {
@@ -57,7 +62,7 @@ export class IncomingSnapshot {
     const { low } = this.#received
     // What came unasked, or with the first answer, is not asked for.
     while (this.#asked < this.origin.chunks && this.#received.has(this.#asked, this.#asked + 1)) this.#asked++
-    const full = this.#asked - low >= CHUNKS_UNDER_WAY || this.#writing > CHUNKS_WRITING
+    const full = this.#asked - low >= this.#mostUnderWay || this.#writing > this.#mostWriting
     if (full || this.#asked >= this.origin.chunks) return undefined
     return this.#asked++
   }
@@ -69,4 +74,8 @@ export class IncomingSnapshot {
       for (let chunk = from; chunk < to; chunk++) chunks.push(chunk)
     return chunks
   }
+}
+
+function chunksOf(window: number): number {
+  return Math.min(MOST_CHUNKS, Math.max(LEAST_CHUNKS, Math.floor(window)))
 }

@@ -136,6 +136,7 @@ export class Install {
       committedOnly: false,
       lineage: sourceLineage(m),
       name: '',
+      rebuild: false,
       done: () => {
         this.#bytes += this.#fetch.bytes
         s.event('transferDone', { how: 'delta', index: s.log.nextIndex, bytes: this.#fetch.bytes })
@@ -162,6 +163,8 @@ export class Install {
       committedOnly: false,
       lineage: sourceLineage(m),
       name: `x${m.epoch}`,
+      // It may answer reads until it has relinquished.
+      rebuild: false,
       done: () => {},
       failed: (reason, detail) => {
         // A source between two snapshots has one in a moment: the repeated ENTER begins again.

@@ -16,6 +16,8 @@ import type {
   StoreId,
   ToReplicaServer,
 } from '@coppice/protocol'
+import type { ClerkTable } from './exactly-once.js'
+import type { StateMachine } from './state-machine.js'
 
 /** Durable marks of a replica, written as one value. */
 export interface ReplicaMeta {
@@ -53,6 +55,15 @@ export interface SnapshotHeader {
   readonly chunks: number
   readonly totalBytes: number
   readonly digest: string
+}
+
+/** The state of a snapshot that is committed on this disk. */
+export interface Rebuilt {
+  readonly header: SnapshotHeader
+  readonly machine: StateMachine
+  readonly table: ClerkTable
+  /** The log's time at its end. */
+  readonly elapsedMs: Millis
 }
 
 /**
@@ -120,8 +131,11 @@ export type ReplicaEffect =
   | { readonly kind: 'readSnapshot'; readonly token: number; readonly snapshotId: string; readonly chunk: number }
   /** Answer to `leave`: the group goes on without this server, or has no use for its waiting. */
   | { readonly kind: 'left'; readonly reason: string }
-  /** The store was changed under the state (suffix cut, snapshot installed): build a new core from disk, drop this one. */
-  | { readonly kind: 'reload' }
+  /**
+   * The store was changed under the state (suffix cut, snapshot installed), or the state was given up: build a new core from disk, drop this
+   * one. `rebuilt`: what the snapshot on the disk holds; only the log behind it is read.
+   */
+  | { readonly kind: 'reload'; readonly rebuilt?: Rebuilt }
 
 /** What the host knows before recovery. */
 export interface ReplicaOptions {

@@ -54,6 +54,8 @@ export class Learning {
     this.#install.abort()
     // Who was asked may be dead by now, or back with an empty disk. One that ships is kept: half a snapshot of it may be here.
     if (this.#running && m.source.id !== this.#source && this.#fetch.isFruitless) this.stop()
+    // What was given up for a snapshot is needed again; the next LEARN finds it.
+    if (!this.#running && this.#state !== 'failed' && s.recallState()) return
     if (this.#running) this.#fetch.alsoFrom(m.source.id)
     else if (this.#state !== 'failed') this.#bringLog(m.source.id)
     this.#answer(from, m, this.#state, this.#reason)
@@ -76,6 +78,7 @@ export class Learning {
       committedOnly: true,
       lineage: undefined,
       name: '',
+      rebuild: false,
       done: () => {
         this.#running = false
         this.#state = 'ready'
@@ -102,6 +105,7 @@ export class Learning {
       committedOnly: true,
       lineage: undefined,
       name: this.#name,
+      rebuild: true,
       done: () => {},
       failed: (reason, detail) => {
         this.#running = false

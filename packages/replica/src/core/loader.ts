@@ -4,7 +4,7 @@ import { assert, epochAt, openRecord } from '@coppice/protocol'
 import type { BytesPort, Millis } from '@coppice/protocol'
 import { Applier } from './apply.js'
 import { ClerkTable } from './exactly-once.js'
-import type { ReplicaMeta, ReplicaOptions, SnapshotHeader } from './io.js'
+import type { Rebuilt, ReplicaMeta, ReplicaOptions, SnapshotHeader } from './io.js'
 import { Log } from './log.js'
 import { ReplicaNode } from './replica-node.js'
 import { SnapshotLoader } from './snapshots.js'
@@ -22,20 +22,25 @@ export class ReplicaLoader {
   readonly #applier: Applier
   readonly #log: Log
   #snapshot: { header: SnapshotHeader; loader: SnapshotLoader; next: number } | undefined
+  /** The state is that of the snapshot already: its chunks are not asked for. */
+  readonly #rebuilt: Rebuilt | undefined
   #first = true
 
-  constructor(options: ReplicaOptions, meta: ReplicaMeta, machine: StateMachine, bytes: BytesPort) {
+  /** `state`: an empty machine, or the state of the snapshot on the disk. */
+  constructor(options: ReplicaOptions, meta: ReplicaMeta, state: StateMachine | Rebuilt, bytes: BytesPort) {
     this.#options = options
     this.#meta = meta
-    this.#machine = machine
     this.#bytes = bytes
-    this.#table = new ClerkTable(bytes)
-    this.#applier = new Applier(machine, this.#table, UNHEARD)
+    this.#rebuilt = 'header' in state ? state : undefined
+    this.#machine = 'header' in state ? state.machine : state
+    this.#table = this.#rebuilt?.table ?? new ClerkTable(bytes)
+    this.#applier = new Applier(this.#machine, this.#table, UNHEARD)
     this.#log = new Log(options.minLogBytesKept)
   }
 
   /** The chunks of the committed snapshot, in order, before any record. */
   addSnapshotChunk(header: SnapshotHeader, chunk: number, bytes: Uint8Array): void {
+    assert(this.#rebuilt === undefined, 'a snapshot is loaded once')
     if (this.#snapshot === undefined) {
       const { digest } = this.#machine
       assert(header.digest === digest, `the snapshot is of machine ${header.digest}, this is ${digest}`)
@@ -71,7 +76,7 @@ export class ReplicaLoader {
         `epoch ${epoch} began at ${start}, but the log ends at ${this.#log.nextIndex}`,
       )
     }
-    const snapshotId = this.#snapshot?.header.snapshotId ?? ''
+    const snapshotId = (this.#rebuilt ?? this.#snapshot)?.header.snapshotId ?? ''
     const recovered = { meta: this.#meta, log: this.#log, table: this.#table, applier: this.#applier, snapshotId }
     return new ReplicaNode(this.#options, this.#machine, this.#bytes, recovered, now)
   }
@@ -80,13 +85,18 @@ export class ReplicaLoader {
   #begin(): void {
     if (!this.#first) return
     this.#first = false
+    if (this.#rebuilt !== undefined) return this.#startAt(this.#rebuilt.header, this.#rebuilt.elapsedMs)
     if (this.#snapshot === undefined) return
     const { header, loader, next } = this.#snapshot
     assert(next === header.chunks, `the snapshot has ${next} of ${header.chunks} chunks`)
     loader.finish()
+    this.#startAt(header, loader.elapsedMs)
+  }
+
+  #startAt(header: SnapshotHeader, elapsedMs: Millis): void {
     const log = this.#log
     log.nextIndex = log.base = log.snapshotIndex = header.index
     log.snapshotBytes = header.totalBytes
-    log.elapsedMs = loader.elapsedMs
+    log.elapsedMs = elapsedMs
   }
 }

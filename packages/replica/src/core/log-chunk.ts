@@ -7,7 +7,10 @@ export interface CheckedRecord {
   readonly bytes: Uint8Array
 }
 
-/** Throws a DecodeError when a record is damaged, leaves a gap, reaches beyond `to`, or is of another history than `lineage`. */
+/**
+ * The records are views of the message, whose bytes are its own. Throws a DecodeError when a record is damaged, leaves a gap, reaches beyond
+ * `to`, or is of another history than `lineage`.
+ */
 export function checkedRecords(
   m: LogChunkMessage,
   { to, lineage }: { readonly to: Index; readonly lineage: Lineage | undefined },
@@ -17,7 +20,7 @@ export function checkedRecords(
   let next = m.from
   for (let at = 0; at < m.records.length;) {
     const end = at + 4 + readU32(m.records, at)
-    const bytes = m.records.slice(at, end)
+    const bytes = m.records.subarray(at, end)
     const header = openRecord(bytes, crc32)
     if (header.firstIndex !== next) throw new DecodeError(`record at ${header.firstIndex} where ${next} follows`)
     next += header.entries

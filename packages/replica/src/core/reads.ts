@@ -68,6 +68,8 @@ export class Reads {
     // Read-your-writes, even where A1 fails: the clerk has seen more than this replica holds.
     if (m.minEpoch > s.meta.epoch || m.minIndex > s.log.nextIndex) return this.#refuse(connection, m, 'behind')
     if (s.reloading) return this.#refuse(connection, m, 'retry')
+    // A learner between two states: members have one.
+    if (s.stateless) return this.#refuse(connection, m, 'moved')
     const leased = this.#lease.valid(s.now) // (a) a clock read after the request arrived
     if (leased) this.#currentAt = s.now
     if (m.stale) return this.#answer(connection, m, leased ? 0 : s.now - this.#currentAt)

@@ -79,7 +79,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#snapshots = new Snapshots(s, this.#replication)
     this.#sealing = new Sealing(s, this.#replication, this.#backup, this.#reads, this.#lease, this.#snapshots)
     this.#membership = new Membership(s, this.#primary, this.#backup, this.#lease, this.#sealing, this.#pending)
-    this.#fetch = new Fetch(s)
+    this.#fetch = new Fetch(s, this.#snapshots)
     this.#install = new Install(s, this.#fetch, this.#sealing, this.#membership, this.#backup, this.#lease)
     this.#learning = new Learning(s, this.#fetch, this.#membership, this.#install)
     this.#source = new TransferSource(s)
@@ -199,6 +199,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
 
   /** From config servers, which alone may change epochs and give leases. */
   #onControl(from: Sender, m: ConfigToReplica): void {
+    const s = this.#s
     const servers = this.#reporter.configServers()
     // An unknown server, or one that lost its store under a known name, is refused; but it may tell what was chosen since this list was.
     const known = servers.some((x) => x.id === from.id && (x.storeId ?? from.storeId) === from.storeId)
@@ -216,6 +217,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#membership.adopt(m.configuration)
       case 'seal':
         this.#learning.stop()
+        // Said again until it is answered, by the core that has a state.
+        if (s.recallState()) return
         this.#drain.lengthen(m.epoch)
         this.#sealing.onSeal(from.id, m)
         return this.#install.overtaken()
@@ -223,6 +226,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#learning.onLearn(from.id, m)
       case 'enter':
         this.#learning.stop()
+        if (s.recallState()) return
         this.#drain.lengthen(m.epoch)
         return this.#install.onEnter(from.id, m)
       case 'relinquish':
@@ -362,6 +366,9 @@ function viewOf(s: Shared, lease: Lease): ReplicaView {
     },
     get appliedIndex() {
       return s.log.nextIndex
+    },
+    get stateless() {
+      return s.stateless
     },
     leaseValid: (now) => lease.valid(now),
     epochAt: (index) => s.epochAt(index),

@@ -1,5 +1,5 @@
 // What the parts of a replica core share: its marks, its log, its role, and the list of effects being made (PROTOCOL 2).
-import { DEFAULT_PARAMS, epochAt } from '@coppice/protocol'
+import { assert, DEFAULT_PARAMS, epochAt } from '@coppice/protocol'
 import type {
   BytesPort,
   ClerkId,
@@ -20,7 +20,7 @@ import { DueEntries } from './due-entries.js'
 import { DiskQueue } from './disk-queue.js'
 import type { ClerkTable } from './exactly-once.js'
 import type { Log } from './log.js'
-import type { DiskWrite, ReplicaEffect, ReplicaMeta, ReplicaOptions } from './io.js'
+import type { DiskWrite, Rebuilt, ReplicaEffect, ReplicaMeta, ReplicaOptions } from './io.js'
 import type { MachineRules, StateMachine } from './state-machine.js'
 
 /** What recovery found on the disk and rebuilt from it. */
@@ -61,6 +61,8 @@ export class Shared {
   acceptedByPrimary = false
   /** The store was changed under the state: only a new core may go on. */
   reloading = false
+  /** The state was given up for a snapshot that is being brought (rebuild.ts): nothing is read from it or applied to it any more. */
+  stateless = false
   /** Its process is about to end. */
   leaving = false
   /** A planned change to `epoch` is under way, whose primary will be `target`: nothing more is admitted in the epoch before it (drain.ts). */
@@ -89,6 +91,7 @@ export class Shared {
 
   /** The machine's state after all entries of the log. */
   get machine(): StateMachine {
+    assert(!this.stateless, 'a state that was given up is not looked at')
     this.due.settle()
     return this.#machine
   }
@@ -100,6 +103,7 @@ export class Shared {
 
   /** The exactly-once table after all entries of the log. */
   get table(): ClerkTable {
+    assert(!this.stateless, 'a table that was given up is not looked at')
     this.due.settle()
     return this.recovered.table
   }
@@ -173,11 +177,26 @@ export class Shared {
     this.disk.write(this.now, writes, durableTo, then)
   }
 
-  /** From here on only a new core, built from the disk, may go on. */
-  reloadWhenDurable(): void {
+  /** From here on only a new core, built from the disk, may go on. `rebuilt`: the state of the snapshot that will be there. */
+  reloadWhenDurable(rebuilt?: Rebuilt): void {
     this.reloading = true
     this.leading = false
-    this.disk.whenDurable(() => this.effects.push({ kind: 'reload' }))
+    const reload = rebuilt === undefined ? ({ kind: 'reload' } as const) : ({ kind: 'reload', rebuilt } as const)
+    this.disk.whenDurable(() => this.effects.push(reload))
+  }
+
+  /** The machine, to load another state into; the present one is needed by nobody here, and is on the disk. */
+  giveUpState(): StateMachine {
+    assert(!this.activated, 'a member keeps its state')
+    this.due.settle()
+    this.stateless = true
+    return this.#machine
+  }
+
+  /** The state is needed. True: it was given up, and only a new core, built from the disk, may go on. */
+  recallState(): boolean {
+    if (this.stateless && !this.reloading) this.reloadWhenDurable()
+    return this.stateless
   }
 
   /** Own jitter and nonces: a number in [0, 1) (mulberry32). */

@@ -2,7 +2,7 @@
 // garbage collector run all the time while a state was captured.
 
 /** Kept for later, at the most. */
-const MAX_SPARE = 8
+const MAX_SPARE = 16
 
 export class SpareBytes {
   readonly #usualBytes: number

@@ -29,6 +29,7 @@ export function statusOf(s: Shared, lease: Lease): ProcessStatus {
 
 function noteOf(s: Shared): string {
   if (s.reloading) return 'rebuilding its state from disk'
+  if (s.stateless) return 'rebuilding its state from a snapshot on its way here'
   if (s.leaving) return 'waits until the group goes on without it'
   if (s.sealed) return `sealed for epoch ${s.meta.sealedFor}`
   if (s.draining) return `draining for epoch ${s.drain!.epoch}, whose primary is ${s.drain!.target}`
@@ -40,5 +41,6 @@ function noteOf(s: Shared): string {
 
 /** Hash of everything replicated at one index (I9). */
 export function stateHash(s: Shared): string {
+  if (s.stateless) return 'rebuilding'
   return `${s.machine.hash()}-${s.table.hash()}`
 }

@@ -1,6 +1,7 @@
 // The source's side of a transfer (PROTOCOL 5 D6, R6): reads log and snapshot from disk and ships them, one chunk for each question.
-import { CHUNK_BYTES, LOADED_BYTES_PER_MS } from '@coppice/protocol'
+import { LOADED_BYTES_PER_MS, LOG_PIECE_BYTES } from '@coppice/protocol'
 import type { Index, Millis, NodeId, ReplicaToReplicaControl, Sender } from '@coppice/protocol'
+import { MOST_CHUNKS } from './incoming-snapshot.js'
 import type { ReplicaInput } from './io.js'
 import type { Shared } from './shared.js'
 
@@ -25,9 +26,9 @@ interface Asked {
   repeated: number
 }
 /** Questions under way at the disk; above that they are dropped and asked again. */
-const MAX_QUESTIONS = 64
+const MAX_QUESTIONS = 8 * MOST_CHUNKS
 /** Questions of one peer that are known when they are repeated: more than it has under way. */
-const MAX_REMEMBERED = 16
+const MAX_REMEMBERED = 2 * MOST_CHUNKS
 const MAX_DOUBLINGS = 4
 /** Who asked comes back for more within this time, and that of rebuilding its state from the snapshot. */
 const PIN_MS = 10_000
@@ -71,7 +72,7 @@ export class TransferSource {
       return
     }
     const token = this.#ask({ peer: from.id, token: m.token, limit })
-    if (token !== 0) s.effects.push({ kind: 'readLog', token, from: m.from, to: limit, maxBytes: CHUNK_BYTES })
+    if (token !== 0) s.effects.push({ kind: 'readLog', token, from: m.from, to: limit, maxBytes: LOG_PIECE_BYTES })
   }
 
   onFetchSnapshot(from: Sender, m: FetchSnapshot): void {

@@ -21,6 +21,8 @@ export interface ReplicaView {
   readonly sealed: boolean
   /** = nextIndex: what is in the log is applied. */
   readonly appliedIndex: Index
+  /** Its state was given up for one that is being brought. */
+  readonly stateless: boolean
   leaseValid(now: Millis): boolean
   epochAt(index: Index): Epoch
   /** Hash of the machine's state and of the exactly-once table; may be slow. */

@@ -116,7 +116,7 @@ export class DiskStore implements ReplicaStorage {
   }
 
   async readLog(from: Index, to: Index, maxBytes: number): Promise<LogSlice> {
-    await this.drained()
+    if (this.failure !== undefined) throw failed(this.failure)
     return this.reading(() => sliceLog(this.segments, this.durable.manifest, from, to, maxBytes))
   }
 
@@ -142,7 +142,11 @@ export class DiskStore implements ReplicaStorage {
     return new Promise((resolve, reject) => this.waiting.push({ log, bulk, resolve, reject }))
   }
 
-  async recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void> {
+  async recover(
+    sink: RecoverySink,
+    known: string | undefined,
+    onProgress: (progress: RecoveryProgress) => void,
+  ): Promise<void> {
     // Whoever was writing these is gone: only a core's memory knows how far they got and where they came from.
     const orphans = this.image.manifest.unfinished
     if (orphans.length > 0)
@@ -152,7 +156,7 @@ export class DiskStore implements ReplicaStorage {
         () => undefined,
       )
     await this.drained()
-    await recoverStore(this.tables, this.segments, this.durable, sink, onProgress)
+    await recoverStore(this.tables, this.segments, this.durable, sink, known, onProgress)
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,7 @@
 import type { BytesPort } from '@coppice/protocol'
 import { nodeBytes, systemClock } from '@coppice/runtime'
 import { StartupError, type LogFields, type Logger } from '@coppice/runtime/server'
-import type { ReplicaOptions } from '../core/io.js'
+import type { Rebuilt, ReplicaOptions } from '../core/io.js'
 import type { StateMachine } from '../core/state-machine.js'
 import { ReplicaLoader, type ReplicaNode } from '../index.js'
 import type { RecoverySink, ReplicaStorage } from './storage.js'
@@ -15,6 +15,8 @@ export interface Loading {
   readonly store: ReplicaStorage
   readonly options: ReplicaOptions
   readonly machine: (bytes: BytesPort) => StateMachine
+  /** The state of the snapshot that the store will hold after everything written so far; undefined: it is read. */
+  readonly rebuilt: Rebuilt | undefined
   readonly logger: Logger
   /** True once nobody waits for the core any more. */
   readonly given: () => boolean
@@ -28,14 +30,15 @@ export interface Loaded {
 
 /** Rejects with a StartupError when the store is damaged or contradicts itself. */
 export async function loadCore(loading: Loading): Promise<Loaded> {
-  const { store, logger } = loading
+  const { store, rebuilt, logger } = loading
   const begun = performance.now()
   // The marks are those of the store after everything written so far.
   await store.drained()
-  const loader = new ReplicaLoader(loading.options, store.meta, loading.machine(nodeBytes), nodeBytes)
+  const loader = new ReplicaLoader(loading.options, store.meta, rebuilt ?? loading.machine(nodeBytes), nodeBytes)
   const cost = { snapshotBytes: 0, logBytes: 0, records: 0 }
   let told = begun
-  await store.recover(sinkInto(loader, cost, loading), (progress) => {
+  const known = rebuilt?.header.snapshotId
+  await store.recover(sinkInto(loader, cost, loading), known, (progress) => {
     if (performance.now() - told < PROGRESS_EVERY_MS) return
     told = performance.now()
     logger.debug('loading', { ...progress })

@@ -1,6 +1,6 @@
 // Reads the whole store back, checking every byte of it, in slices short enough that sockets and timers of the process go on.
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { GENESIS_NEXT, type Index } from '@coppice/protocol'
+import { assert, GENESIS_NEXT, type Index } from '@coppice/protocol'
 import type { SegmentLog } from './log/segment-log.js'
 import { openSealed } from './sealed-bytes.js'
 import type { RecoveryProgress, RecoverySink } from './storage.js'
@@ -18,9 +18,11 @@ export async function recoverStore(
   log: SegmentLog,
   view: StoreView,
   sink: RecoverySink,
+  known: string | undefined,
   onProgress: OnProgress,
 ): Promise<void> {
-  await recoverSnapshot(t, view, sink, onProgress)
+  if (known === undefined) await recoverSnapshot(t, view, sink, onProgress)
+  else assert(view.manifest.snapshot?.header.snapshotId === known, `snapshot ${known} is the one on the disk`)
   await recoverLog(log, view, sink, onProgress)
 }
 

@@ -4,15 +4,16 @@ import { readFileSync } from 'node:fs'
 import { MIN_LOG_BYTES_KEPT, SNAPSHOT_EVERY_BYTES, unreachable, type EventName } from '@coppice/protocol'
 import { randomSeed, systemClock } from '@coppice/runtime'
 import { NodeDriver, ServerWire, type LogFields, type Logger } from '@coppice/runtime/server'
-import type { ReplicaEffect, ReplicaInput, ReplicaOptions } from '../core/io.js'
+import type { Rebuilt, ReplicaEffect, ReplicaInput, ReplicaOptions } from '../core/io.js'
 import type { ReplicaNode } from '../index.js'
+import { BulkReads } from './bulk-reads.js'
 import { ClusterCheck } from './cluster-check.js'
 import { FreeDisk } from './free-disk.js'
 import { HeldClients, type ClientInput } from './held-clients.js'
 import { loadCore } from './load-core.js'
 import type { ReplicaStopped, StartReplicaOptions } from './options.js'
 import { StallMeter } from './stall-meter.js'
-import type { ReplicaStorage } from './storage.js'
+import type { LogSlice, ReplicaStorage, SnapshotPiece } from './storage.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -32,6 +33,7 @@ export class ReplicaHost {
   private readonly disk: FreeDisk
   private readonly stalls = new StallMeter()
   private readonly held = new HeldClients()
+  private readonly reads = new BulkReads()
   private readonly cluster: ClusterCheck
   private driver: NodeDriver<ReplicaInput, ReplicaEffect> | undefined
   private readonly onDurable = new Map<number, () => void>()
@@ -130,6 +132,7 @@ export class ReplicaHost {
   private async endOnce(): Promise<void> {
     this.driver?.stop()
     this.disk.stop()
+    this.reads.clear()
     this.stalls.stop()
     await this.wire.close()
     await this.loading?.catch(() => undefined)
@@ -159,37 +162,41 @@ export class ReplicaHost {
     switch (effect.kind) {
       case 'readLog': {
         const { token } = effect
-        const read = this.store.readLog(effect.from, effect.to, effect.maxBytes)
+        const read = (): Promise<LogSlice> => this.store.readLog(effect.from, effect.to, effect.maxBytes)
         return this.answer(read, (slice) => ({ kind: 'logRead', token, ...slice }))
       }
       case 'readSnapshot': {
         const { token, chunk } = effect
-        const read = this.store.readSnapshot(effect.snapshotId, chunk)
+        const read = (): Promise<SnapshotPiece> => this.store.readSnapshot(effect.snapshotId, chunk)
         return this.answer(read, (piece) => ({ kind: 'snapshotRead', token, chunk, ...piece }))
       }
       case 'left':
         return this.onLeft?.()
       case 'reload':
-        return this.reload()
+        return this.reload(effect.rebuilt)
       default:
         return unreachable(effect)
     }
   }
 
-  private answer<T>(read: Promise<T>, input: (answer: T) => ReplicaInput): void {
+  private answer<T>(read: () => Promise<T>, input: (answer: T) => ReplicaInput): void {
     const { generation } = this
-    read.then(
-      (found) => {
-        if (generation === this.generation && !this.ended) this.driver?.input(input(found))
-      },
-      // A store that cannot read has reported its failure by itself.
-      () => undefined,
-    )
+    const isWanted = (): boolean => generation === this.generation && !this.ended
+    this.reads.add(() => {
+      if (!isWanted()) return
+      read().then(
+        (found) => {
+          if (isWanted()) this.driver?.input(input(found))
+        },
+        // A store that cannot read has reported its failure by itself.
+        () => undefined,
+      )
+    })
   }
 
-  private reload(): void {
+  private reload(rebuilt: Rebuilt | undefined): void {
     this.driver?.replaceCore(undefined)
-    this.load().then(
+    this.load(rebuilt).then(
       (core) => {
         if (this.ended) return
         this.driver?.replaceCore(core)
@@ -200,13 +207,14 @@ export class ReplicaHost {
     )
   }
 
-  private load(): Promise<ReplicaNode> {
+  private load(rebuilt?: Rebuilt): Promise<ReplicaNode> {
     this.generation++
     const { machine, logger } = this.options
     const loaded = loadCore({
       store: this.store,
       options: this.coreOptions(),
       machine,
+      rebuilt,
       logger,
       given: () => this.ended,
     })

@@ -39,14 +39,21 @@ export interface ReplicaStorage {
   onFailed: (reason: string) => void
   /** Queues one atomic write. The bytes must not change until it is written. */
   write(token: number, writes: readonly DiskWrite[]): void
-  /** Sees every write queued before it. */
+  /** Sees the log as it is on the disk now. */
   readLog(from: Index, to: Index, maxBytes: number): Promise<LogSlice>
   /** '' asks for the committed snapshot, as it is on the disk now: appends that are under way are not waited for. */
   readSnapshot(snapshotId: string, chunk: number): Promise<SnapshotPiece>
   /** Resolves when every write queued so far is durable; rejects when the store has failed, for then none may ever be. */
   drained(): Promise<void>
-  /** Gives the whole content to `sink`, checked, in slices between which the event loop runs. Throws a StartupError that names what is damaged. */
-  recover(sink: RecoverySink, onProgress: (progress: RecoveryProgress) => void): Promise<void>
+  /**
+   * Gives the whole content to `sink`, checked, in slices between which the event loop runs. `known`: the snapshot that is not read, for its
+   * state is here; it must be the one on the disk. Throws a StartupError that names what is damaged.
+   */
+  recover(
+    sink: RecoverySink,
+    known: string | undefined,
+    onProgress: (progress: RecoveryProgress) => void,
+  ): Promise<void>
   /** Waits for queued writes and closes. */
   close(): Promise<void>
 }

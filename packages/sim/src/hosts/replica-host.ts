@@ -1,8 +1,9 @@
 // Runs the production ReplicaNode over KvMachine on a simulated machine: recovery through ReplicaLoader, disk, reloads, health.
 import type { BytesPort, Message, NodeId } from '@coppice/protocol'
 import { ReplicaLoader } from '@coppice/replica'
-import type { ReplicaEffect, ReplicaNode, ReplicaOptions, ReplicaView } from '@coppice/replica'
+import type { Rebuilt, ReplicaEffect, ReplicaNode, ReplicaOptions, ReplicaView } from '@coppice/replica'
 import type { NodeClock } from '../kernel/clock.js'
+import { check } from '../kernel/violation.js'
 import type { Oracle } from '../oracle/oracle.js'
 import { Host } from './host.js'
 import type { Surroundings } from './host.js'
@@ -92,24 +93,46 @@ export class ReplicaHost extends Host {
   }
 
   protected override load(): void {
+    this.#load(undefined)
+  }
+
+  #load(rebuilt: Rebuilt | undefined): void {
     const { store } = this
     const options: ReplicaOptions = { ...this.#options, seed: this.around.random.int(0x7fff_ffff) }
     this.generation++
     this.guarded(() => {
-      const machine = new WitnessedMachine(this.#bytes, this.#oracle)
-      const loader = new ReplicaLoader(options, store.meta, machine, this.#bytes)
-      const header = store.snapshot
-      if (header !== undefined) {
-        const chunks = store.chunksBySnapshot.get(header.snapshotId)!
-        for (let i = 0; i < header.chunks; i++) loader.addSnapshotChunk(header, i, chunks[i]!)
-      }
-      for (const record of store.records) loader.addRecord(record.bytes)
-      this.#node = loader.finish(this.clock.now())
+      const fromDisk = this.#recovered(options, new WitnessedMachine(this.#bytes, this.#oracle))
+      this.#node = rebuilt === undefined ? fromDisk : this.#recovered(options, rebuilt)
+      if (rebuilt === undefined) return
+      // What it keeps in memory is what a restart would read.
+      const { stateHash } = this.#node.view
+      check(
+        stateHash() === fromDisk.view.stateHash(),
+        'disk',
+        () => `${this.id} rebuilt another state than its disk holds`,
+      )
+      check(
+        store.snapshot?.snapshotId === rebuilt.header.snapshotId,
+        'disk',
+        () => `${this.id} rebuilt another snapshot`,
+      )
     })
     this.core = this.#node as never
     if (this.onLeft !== undefined) this.around.kernel.after(0, () => this.input({ kind: 'leave' }))
     this.#oracle.loaded(this)
     this.installed()
+  }
+
+  #recovered(options: ReplicaOptions, state: WitnessedMachine | Rebuilt): ReplicaNode {
+    const { store } = this
+    const loader = new ReplicaLoader(options, store.meta, state, this.#bytes)
+    const header = store.snapshot
+    if (header !== undefined && !('header' in state)) {
+      const chunks = store.chunksBySnapshot.get(header.snapshotId)!
+      for (let i = 0; i < header.chunks; i++) loader.addSnapshotChunk(header, i, chunks[i]!)
+    }
+    for (const record of store.records) loader.addRecord(record.bytes)
+    return loader.finish(this.clock.now())
   }
 
   protected override lose(): void {
@@ -164,7 +187,7 @@ export class ReplicaHost extends Host {
         this.core = undefined
         this.#node = undefined
         // The new core starts on a disk that has done all the old one asked for; what arrives meanwhile is lost.
-        this.#generationOnly(() => this.load())
+        this.#generationOnly(() => this.#load(own.rebuilt))
         return
       default:
         throw new Error(`unknown effect ${own.kind}`)

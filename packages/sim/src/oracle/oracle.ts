@@ -233,7 +233,7 @@ export class Oracle {
   compareHashes(): void {
     for (const host of this.replicas) {
       const { view } = host
-      if (view === undefined || view.nextIndex <= 1) continue
+      if (view === undefined || view.stateless || view.nextIndex <= 1) continue
       const place = `${view.epochAt(view.nextIndex - 1)}/${view.nextIndex}`
       const hash = view.stateHash()
       const seen = this.#hashes.get(place)

@@ -1,7 +1,7 @@
 // Replica cores on fake disks and a fake network in virtual time, driven as the node driver drives them. The network is perfect
 // unless `faults` say otherwise.
 import type { ReplicaNode } from '@coppice/replica'
-import type { ReplicaEffect, ReplicaInput, ReplicaOptions } from '@coppice/replica'
+import type { Rebuilt, ReplicaEffect, ReplicaInput, ReplicaOptions } from '@coppice/replica'
 import type { ClientToReplica, ReplicaToClient } from '@coppice/protocol'
 import { randomFrom } from './bytes.js'
 import { CounterMachine } from './counter-machine.js'
@@ -90,10 +90,10 @@ export class Cluster {
     return this.server(id).core!.view
   }
 
-  start(id: string): void {
+  start(id: string, rebuilt?: Rebuilt): void {
     const server = this.server(id)
     server.incarnation++
-    server.machine = new CounterMachine()
+    server.machine = (rebuilt?.machine as CounterMachine | undefined) ?? new CounterMachine()
     const options: ReplicaOptions = {
       id,
       address: `${id}:1`,
@@ -105,7 +105,7 @@ export class Cluster {
       snapshotEveryBytes: this.snapshotEveryBytes,
       minLogBytesKept: this.minLogBytesKept,
     }
-    server.core = server.disk.load(options, server.machine, this.now)
+    server.core = server.disk.load(options, rebuilt ?? server.machine, this.now)
     server.writing = []
     this.#arm(server)
   }
@@ -199,7 +199,7 @@ export class Cluster {
           this.events.push({ at: this.now, id, name: e.name, fields: e.fields })
           break
         case 'reload':
-          this.start(id)
+          this.start(id, e.rebuilt)
           return
         case 'halt':
           throw new Error(e.reason)

@@ -2,7 +2,7 @@
 import { readRecordHeader } from '@coppice/protocol'
 import type { Index } from '@coppice/protocol'
 import { formatMeta, ReplicaLoader } from '@coppice/replica'
-import type { DiskWrite, ReplicaNode, ReplicaOptions, SnapshotHeader, StateMachine } from '@coppice/replica'
+import type { DiskWrite, Rebuilt, ReplicaNode, ReplicaOptions, SnapshotHeader, StateMachine } from '@coppice/replica'
 import { testBytes } from './bytes.js'
 
 export class TestDisk {
@@ -79,9 +79,10 @@ export class TestDisk {
     return { next, records: new Uint8Array(Buffer.concat(out)) }
   }
 
-  load(options: ReplicaOptions, machine: StateMachine, now: number): ReplicaNode {
-    const loader = new ReplicaLoader(options, this.meta, machine, testBytes)
-    this.snapshot?.chunks.forEach((c, i) => loader.addSnapshotChunk(this.snapshot!.header, i, c))
+  load(options: ReplicaOptions, state: StateMachine | Rebuilt, now: number): ReplicaNode {
+    const loader = new ReplicaLoader(options, this.meta, state, testBytes)
+    if (!('header' in state))
+      this.snapshot?.chunks.forEach((c, i) => loader.addSnapshotChunk(this.snapshot!.header, i, c))
     for (const r of this.records) loader.addRecord(r)
     return loader.finish(now)
   }

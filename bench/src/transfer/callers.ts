@@ -1,4 +1,4 @@
-// Clients that write at a steady rate and note how long nobody's write was answered: each is a clerk of its own, begins its writes at planned
+// Clients that write, or read, at a steady rate and note how long nobody was answered: each is a clerk of its own, begins its calls at planned
 // times, and waits for one before it begins the next.
 import { connect } from '@coppice/vkv'
 import type { Db } from '@coppice/vkv'
@@ -8,47 +8,56 @@ const encoder = new TextEncoder()
 export interface Gaps {
   /** Longest time between two answers to whomever, ms. */
   readonly gapMs: number
-  /** Longest any write took from its planned time, ms. */
+  /** Longest any call took from its planned time, ms: no client has waited longer. */
   readonly slowestMs: number
-  readonly writes: number
+  readonly calls: number
   readonly perSecond: number
 }
 
-export class Writers {
+export interface CallersOptions {
+  readonly what: 'writes' | 'reads'
+  readonly clients: number
+  readonly perSecond: number
+  /** Keys that the load generator has written. */
+  readonly keys: number
+  readonly valueBytes: number
+}
+
+export class Callers {
   readonly #dbs: readonly Db[]
   readonly #everyMs: number
   readonly #keys: number
+  readonly #what: CallersOptions['what']
   readonly #value: Uint8Array
   #running = true
   #begunAt = performance.now()
   #answeredAt = performance.now()
   #gapMs = 0
   #slowestMs = 0
-  #writes = 0
+  #calls = 0
   readonly failures: string[] = []
 
-  private constructor(dbs: readonly Db[], perSecond: number, keys: number, value: Uint8Array) {
+  private constructor(dbs: readonly Db[], { what, perSecond, keys, valueBytes }: CallersOptions) {
     this.#dbs = dbs
+    this.#what = what
     this.#everyMs = (dbs.length * 1_000) / perSecond
     this.#keys = keys
-    this.#value = value
-    dbs.forEach((db, i) => void this.#write(db, i))
+    this.#value = new Uint8Array(valueBytes).fill(7)
+    dbs.forEach((db, i) => void this.#call(db, i))
   }
 
-  static async start(
-    addresses: readonly string[],
-    { clients, perSecond, keys, valueBytes }: { clients: number; perSecond: number; keys: number; valueBytes: number },
-  ): Promise<Writers> {
+  static async start(addresses: readonly string[], options: CallersOptions): Promise<Callers> {
+    const { clients } = options
     const dbs = await Promise.all(Array.from({ length: clients }, () => connect(addresses, { timeout: '60s' })))
-    return new Writers(dbs, perSecond, keys, new Uint8Array(valueBytes).fill(7))
+    return new Callers(dbs, options)
   }
 
   /** Of the time since it was asked last. */
   take(): Gaps {
     const now = performance.now()
-    const perSecond = (this.#writes * 1_000) / (now - this.#begunAt)
-    const gaps = { gapMs: this.#gapMs, slowestMs: this.#slowestMs, writes: this.#writes, perSecond }
-    this.#gapMs = this.#slowestMs = this.#writes = 0
+    const perSecond = (this.#calls * 1_000) / (now - this.#begunAt)
+    const gaps = { gapMs: this.#gapMs, slowestMs: this.#slowestMs, calls: this.#calls, perSecond }
+    this.#gapMs = this.#slowestMs = this.#calls = 0
     this.#begunAt = now
     return gaps
   }
@@ -58,7 +67,7 @@ export class Writers {
     await Promise.all(this.#dbs.map((db) => db.close()))
   }
 
-  async #write(db: Db, client: number): Promise<void> {
+  async #call(db: Db, client: number): Promise<void> {
     const kv = db.kv.bytes
     let plannedAt = performance.now() + (this.#everyMs * client) / this.#dbs.length
     for (let n = 0; this.#running; n++) {
@@ -66,7 +75,8 @@ export class Writers {
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
       const key = encoder.encode(this.#nameOf(Math.floor(Math.random() * this.#keys)))
       try {
-        await kv.put(key, this.#value)
+        if (this.#what === 'writes') await kv.put(key, this.#value)
+        else await kv.get(key)
       } catch (error) {
         if (this.#running) this.failures.push((error as Error).message)
         return
@@ -75,7 +85,7 @@ export class Writers {
       this.#gapMs = Math.max(this.#gapMs, now - this.#answeredAt)
       this.#slowestMs = Math.max(this.#slowestMs, now - plannedAt)
       this.#answeredAt = now
-      this.#writes++
+      this.#calls++
       plannedAt = Math.max(plannedAt + this.#everyMs, now)
     }
   }
