@@ -33,6 +33,8 @@ export const EXPECTED_COVERAGE = [
   'guardedWrites',
   'fencedWrites',
   'cacheHits',
+  'txnMoves',
+  'txnRefusals',
 ] as const
 export type CoverageName = (typeof EXPECTED_COVERAGE)[number]
 export type Coverage = Readonly<Record<CoverageName, number>>
@@ -75,5 +77,7 @@ export function coverageOf(cluster: Cluster): Coverage {
     guardedWrites: workload?.locks.raised ?? 0,
     fencedWrites: workload?.locks.fenced ?? 0,
     cacheHits: workload?.caches.hits ?? 0,
+    txnMoves: workload?.txns.moves ?? 0,
+    txnRefusals: workload?.txns.refusals ?? 0,
   }
 }

@@ -37,6 +37,7 @@ export interface Plan {
   readonly bank: boolean
   readonly locks: boolean
   readonly cache: boolean
+  readonly txns: boolean
   /** Replicas and clients stand in zones, most load comes from one of them, now from this and now from that, and the primary follows. */
   readonly zoned: boolean
 }
@@ -79,5 +80,6 @@ export function planOf(random: Prng): Plan {
     cache: random.chance(0.1),
   }
   const zoned = random.chance(0.2)
-  return { ...plan, zoned, params: zoned ? { ...params, affinity: QUICK_AFFINITY } : params }
+  const txns = random.chance(0.15)
+  return { ...plan, zoned, txns, params: zoned ? { ...params, affinity: QUICK_AFFINITY } : params }
 }

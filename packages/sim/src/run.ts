@@ -52,7 +52,7 @@ export async function runSeed(seed: number, options: RunOptions): Promise<RunRes
 async function runOnce(seed: number, options: RunOptions, trace: Trace): Promise<RunResult> {
   const random = new Prng(seed)
   // A story is about the register calls alone, unless it says otherwise.
-  const quiet = options.story === undefined ? {} : { bank: false, locks: false, cache: false }
+  const quiet = options.story === undefined ? {} : { bank: false, locks: false, cache: false, txns: false }
   const plan: Plan = { ...planOf(random.fork()), ...quiet, ...options.plan }
   const cluster = new Cluster(plan, random, trace, options.ports)
   const workload = new Workload(cluster)

@@ -4,5 +4,12 @@ import type { Mutant } from './mutant.js'
 import { DRAIN_MUTANTS } from './drain.js'
 import { LEARN_MUTANTS } from './learn.js'
 import { REPLICA_MUTANTS } from './replica.js'
+import { TXN_MUTANTS } from './txn.js'
 
-export const MUTANTS: readonly Mutant[] = [...REPLICA_MUTANTS, ...CONFIG_MUTANTS, ...DRAIN_MUTANTS, ...LEARN_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [
+  ...REPLICA_MUTANTS,
+  ...CONFIG_MUTANTS,
+  ...DRAIN_MUTANTS,
+  ...LEARN_MUTANTS,
+  ...TXN_MUTANTS,
+]

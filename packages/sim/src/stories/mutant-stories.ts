@@ -6,6 +6,7 @@ import { LEARN_STORIES } from './mutant-learners.js'
 import { LEASE_STORIES } from './mutant-leases.js'
 import { READ_STORIES } from './mutant-reads.js'
 import { REPLICATION_STORIES } from './mutant-replication.js'
+import { TXN_STORIES } from './mutant-txns.js'
 import type { Story } from './stories.js'
 
 export const MUTANT_STORIES: readonly Story[] = [
@@ -16,4 +17,5 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...DRAIN_STORIES,
   ...CONFIG_SERVER_STORIES,
   ...LEARN_STORIES,
+  ...TXN_STORIES,
 ]

@@ -12,6 +12,7 @@ import { CacheClients } from './cache-clients.js'
 import { Calls } from './calls.js'
 import { History } from './history.js'
 import { LockClients } from './lock-clients.js'
+import { TxnClients } from './txn-clients.js'
 
 interface Client {
   readonly host: ClientHost
@@ -30,6 +31,7 @@ export class Workload {
   readonly bank: BankClients
   readonly locks: LockClients
   readonly caches: CacheClients
+  readonly txns: TxnClients
   readonly cluster: Cluster
   #clients: Client[] = []
   stopping = false
@@ -51,6 +53,7 @@ export class Workload {
     this.bank = new BankClients(this)
     this.locks = new LockClients(this)
     this.caches = new CacheClients(this)
+    this.txns = new TxnClients(this)
   }
 
   start(): void {
@@ -59,6 +62,7 @@ export class Workload {
     if (plan.bank) this.bank.start()
     if (plan.locks) this.locks.start()
     if (plan.cache) this.caches.start()
+    if (plan.txns) this.txns.start()
   }
 
   /** Clients finish what they have begun and begin nothing more. */
@@ -200,6 +204,7 @@ export class Workload {
     const { plan, answerBoundMs } = this.cluster
     if (plan.bank) this.bank.finish(answerBoundMs)
     if (plan.locks) this.locks.finish(answerBoundMs)
+    if (plan.txns) this.txns.finish()
   }
 
   async #probe(clerk: Clerk): Promise<void> {
@@ -234,6 +239,7 @@ export class Workload {
       const at = operation.lastIndexOf('<')
       if (at >= 0) executions.set(operation.slice(at), (executions.get(operation.slice(at)) ?? 0) + times)
     }
+    this.txns.checkLedger(executions)
     for (const call of this.history.calls) {
       if (call.tag === '') continue
       const times = executions.get(call.tag) ?? 0
