@@ -21,6 +21,7 @@ const CHECKS = [
   ['types of tests', TSC, '-p', 'tsconfig.test.json'],
   ['lint', bin('oxlint', 'bin', 'oxlint'), '--deny-warnings'],
   ['format', bin('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level=warn', '.'],
+  ['API reference', join(root, 'scripts', 'api-docs.mjs'), '--check'],
   ['unused code', bin('knip', 'bin', 'knip.js'), '--no-config-hints'],
 ]
 

@@ -23,6 +23,7 @@ import { addVerify } from './verbs/verify.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
+/** The command with all its verbs, before it has seen any arguments: for whoever prints its help elsewhere. */
 export function buildProgram(): Command {
   const program = new Command('coppice')
     .description('A linearizable, exactly-once, self-healing key-value store and the tools around it')

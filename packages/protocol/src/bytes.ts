@@ -2,18 +2,22 @@
 // A malformed input throws DecodeError at the place where it is seen; the connection it came from is closed.
 import { MAX_MESSAGE_BYTES } from './limits.js'
 
+/** Bytes are not what they should be; whoever sent them is disconnected. */
 export class DecodeError extends Error {
   override readonly name = 'DecodeError'
 }
 
 const TWO_32 = 0x1_0000_0000
+/** No bytes, shared by all who need none. */
 export const EMPTY_BYTES = new Uint8Array(0)
 
+/** Four bytes at `at`. Throws DecodeError beyond the end. */
 export function readU32(b: Uint8Array, at: number): number {
   if (at + 4 > b.length) throw new DecodeError('u32 beyond the end')
   return (b[at]! | (b[at + 1]! << 8) | (b[at + 2]! << 16) | (b[at + 3]! << 24)) >>> 0
 }
 
+/** Into four bytes at `at`, which must be there. */
 export function writeU32(b: Uint8Array, at: number, value: number): void {
   b[at] = value
   b[at + 1] = value >>> 8
@@ -28,6 +32,7 @@ export function readU53(b: Uint8Array, at: number): number {
   return high * TWO_32 + readU32(b, at)
 }
 
+/** Into eight bytes at `at`, which must be there. */
 export function writeU53(b: Uint8Array, at: number, value: number): void {
   writeU32(b, at, value >>> 0)
   writeU32(b, at + 4, Math.floor(value / TWO_32))

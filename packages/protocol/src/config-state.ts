@@ -3,9 +3,11 @@ import { z } from 'zod'
 import { MAX_MEMBERS, MAX_ZONE_CHARS } from './limits.js'
 import { paramsSchema } from './params.js'
 
+/** The zod schema of a `NodeId`. */
 export const nodeIdSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
 const index = z.number().int().min(0)
 
+/** The zod schema of a `ServerEntry`. */
 export const serverSchema = z.strictObject({
   id: nodeIdSchema,
   storeId: z.string().min(1).max(64),
@@ -17,22 +19,26 @@ export const serverSchema = z.strictObject({
 /** A replica server that registered: member, spare or learner. */
 export type ServerEntry = z.infer<typeof serverSchema>
 
+/** The zod schema of a `ConfigServerEntry`. */
 export const configServerSchema = z.strictObject({
   id: nodeIdSchema,
   /** Store that may vote under this id; a server with the id and another store has lost its memory and does not count. */
   storeId: z.string().min(1).max(64),
   address: z.string().min(1).max(255),
 })
+/** A config server with a vote, under the store it answered with. */
 export type ConfigServerEntry = z.infer<typeof configServerSchema>
 /** A change of the config servers, as an operator asks for it: add, then remove. */
 export const configServerChangeSchema = z.strictObject({
   add: z.strictObject({ id: nodeIdSchema, address: z.string().min(1).max(255) }).nullable(),
   remove: nodeIdSchema.nullable(),
 })
+/** A change of the config servers, as an operator asks for it: add, then remove. */
 export type ConfigServerChange = z.infer<typeof configServerChangeSchema>
 
 /** Why an epoch was begun. */
 export const causeSchema = z.enum(['bootstrap', 'failover', 'restore', 'operator', 'leave', 'affinity'])
+/** Why an epoch was begun. */
 export type Cause = z.infer<typeof causeSchema>
 
 export const catchUpSchema = z.strictObject({
@@ -73,6 +79,7 @@ export const adminResultSchema = z.strictObject({
   message: z.string().max(2000),
   epoch: index,
 })
+/** The answer to an operator's request, kept so that a repeated request gets it again. */
 export type AdminResult = z.infer<typeof adminResultSchema>
 
 export const configStateSchema = z.strictObject({
@@ -101,6 +108,7 @@ export const configStateSchema = z.strictObject({
   adminResults: z.array(adminResultSchema),
   history: z.array(epochSummarySchema),
 })
+/** The value of a group's register: all that the config service knows of the group. */
 export type ConfigState = z.infer<typeof configStateSchema>
 
 /** What replicas and clerks need of it, carried by grants, activations and config answers. */
@@ -116,8 +124,10 @@ export const configurationSchema = z.strictObject({
   configServers: z.array(configServerSchema),
   params: paramsSchema,
 })
+/** What replicas and clerks need of it, carried by grants, activations and config answers. */
 export type Configuration = z.infer<typeof configurationSchema>
 
+/** The part of a register's value that others are told. */
 export function configurationOf(s: ConfigState): Configuration {
   const { clusterId, group, version, epoch, members, start, checkpointId, servers, configServers, params } = s
   return { clusterId, group, version, epoch, members, start, checkpointId, servers, configServers, params }

@@ -4,6 +4,7 @@ import type { ClerkId, Epoch, RequestId } from './ids.js'
 /** What became of the operation: it did not and will not happen, it happened, or nobody here can tell. */
 export type Outcome = 'not-applied' | 'applied' | 'unknown'
 
+/** What went wrong. */
 export type ErrorCode =
   | 'TIMEOUT' // the call's deadline passed
   | 'ABORTED' // its signal was aborted (name is AbortError)
@@ -26,6 +27,7 @@ export type ErrorCode =
   | 'NOT_FOUND'
   | 'INTERNAL'
 
+/** What a CoppiceError is made of; what is left out is not retryable, was never sent, and has no epoch, ids or cause. */
 export interface ErrorDetails {
   readonly code: ErrorCode
   readonly outcome: Outcome

@@ -1,5 +1,6 @@
 // The fixed list of things a server reports about itself (PRODUCT, observability). Never a key or a value among the fields.
 
+/** Every event that a server logs. */
 export const EVENT_NAMES = [
   // any server
   'started',
@@ -41,4 +42,5 @@ export const EVENT_NAMES = [
   'leaving',
   'dataLossSuspected',
 ] as const
+/** One of them. */
 export type EventName = (typeof EVENT_NAMES)[number]

@@ -19,6 +19,7 @@ export type RequestId = number
 /** Milliseconds of one process's monotonic clock. Two processes' values are never compared. */
 export type Millis = number
 
+/** The group of whoever names none. */
 export const DEFAULT_GROUP: GroupName = 'main'
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/

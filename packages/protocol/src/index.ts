@@ -1,3 +1,4 @@
+// The words every process shares: ids, limits, errors, ports, log records, messages and their bytes. Pure.
 export * from './ids.js'
 export * from './limits.js'
 export * from './params.js'

@@ -29,6 +29,7 @@ export const MAX_SESSION_NAME_BYTES = 128
 export const MAX_IDEMPOTENCY_KEY_BYTES = 128
 /** Idempotency keys that a store remembers at one time, and the bytes of these and their answers. */
 export const MAX_IDEMPOTENCY_KEYS = 1_000_000
+/** Bytes of the keys and answers that a store remembers at one time. */
 export const MAX_IDEMPOTENCY_BYTES = 256 * MiB
 /** Largest encoded operation or query: one value, one expected value, one key and their headers. */
 export const MAX_OPERATION_BYTES = 2 * MAX_VALUE_BYTES + 64 * KiB
@@ -90,6 +91,7 @@ export const FREE_DISK_WATERMARK_BYTES = 256 * MiB
 export const MAX_ADMIN_RESULTS = 64
 /** Reads a replica holds while it waits for their commit. */
 export const MAX_WAITING_READ_BYTES = 64 * MiB
+/** Number of the same. */
 export const MAX_WAITING_READS = 65_536
 /** Bytes of one page of a range answer. */
 export const MAX_PAGE_BYTES = MiB

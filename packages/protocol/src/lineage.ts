@@ -4,6 +4,7 @@ import type { Epoch, Index } from './ids.js'
 
 /** [epoch, start]: entries from `start` up to the next element's start were written in `epoch`. */
 export type LineageEntry = readonly [epoch: Epoch, start: Index]
+/** Epochs of a log, ascending, each with the index at which it begins. */
 export type Lineage = readonly LineageEntry[]
 
 /** Lineage of a freshly formatted store: the genesis entry 0 belongs to epoch 0. */

@@ -13,6 +13,7 @@ export const affinitySchema = z.strictObject({
   operatorMs: z.number().positive(),
 })
 export type Affinity = z.infer<typeof affinitySchema>
+/** Off until an operator turns it on. */
 export const DEFAULT_AFFINITY: Affinity = { mode: 'off', windowMs: 30_000, pauseMs: 60_000, operatorMs: 600_000 }
 
 export const paramsSchema = z.strictObject({
@@ -34,8 +35,10 @@ export const paramsSchema = z.strictObject({
   clerkTtlMs: z.number().positive(),
   affinity: affinitySchema.default(DEFAULT_AFFINITY),
 })
+/** Timing of a group, the same at all its servers; `paramsProblem` says what cannot work together. */
 export type Params = z.infer<typeof paramsSchema>
 
+/** Timing of a group whose operator says nothing. */
 export const DEFAULT_PARAMS: Params = {
   drift: 0.05,
   leaseMs: 800,
@@ -69,5 +72,7 @@ export const electionSchema = z.strictObject({
   /** Randomised election timeout: between this and twice this, ms. */
   timeoutMs: z.number().positive(),
 })
+/** Timing of the config service's own election (P5); the same on every config server. */
 export type ElectionParams = z.infer<typeof electionSchema>
+/** Timing of the config service's election by default. */
 export const DEFAULT_ELECTION: ElectionParams = { heartbeatMs: 100, stepDownMs: 700, timeoutMs: 700 }

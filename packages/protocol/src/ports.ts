@@ -17,6 +17,7 @@ export interface TimeRange {
   readonly earliest: number
   readonly latest: number
 }
+/** Asks the wall clock, within its bound; see TimeRange. */
 export type TimeRangePort = () => TimeRange
 
 /** Uniform numbers in [0, 1). */
@@ -59,6 +60,7 @@ export interface ClientLink<Out, In> {
   onClose: ((reason: string, refusal?: string) => void) | undefined
   close(): void
 }
+/** Makes links to servers. */
 export interface Dialer<Out, In> {
   /** Begins to connect; failures come as `onClose`. Reconnecting is the caller's affair (with jitter). */
   dial(address: string): ClientLink<Out, In>

@@ -5,6 +5,7 @@ import { assert } from './assert.js'
 /** [from, to): exclusive end. */
 export type Range = readonly [from: number, to: number]
 
+/** Which numbers of a growing sequence are here: all below a mark, and ranges above it. What comes in order costs two comparisons. */
 export class RangeCounter {
   /** All numbers below are here. */
   low: number

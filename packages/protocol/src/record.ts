@@ -16,16 +16,25 @@
 import { DecodeError, type Reader, readU32, readU53, writeU32, writeU53 } from './bytes.js'
 import type { ClerkId, Epoch, Index, Millis, RequestId } from './ids.js'
 
+/** Kind of a run: requests of one clerk. */
 export const RUN_REQUESTS = 1
+/** Kind of a run: a clerk is made; its index is the clerkId. */
 export const RUN_REGISTER = 2
+/** Kind of a run: requests that will not be sent again. */
 export const RUN_SKIP = 3
+/** Kind of a run: clerks that were read for are not idle. */
 export const RUN_TOUCH = 4
+/** Kind of a run: an entry that changes nothing. */
 export const RUN_BARRIER = 5
+/** Kind of a run: idle clerks are removed. */
 export const RUN_EXPIRE = 6
+/** Kind of a run: the machine learns the log's time. */
 export const RUN_TICK = 7
 
+/** Bytes before the first run of a record. */
 export const RECORD_HEADER_BYTES = 4 + 4 + 4 + 8 + 4 + 8
 const CRC_FROM = 8
+/** Bytes of a registration's nonce. */
 export const NONCE_BYTES = 16
 
 /** Header of a record; `bytes` is the whole record including it. */
@@ -38,6 +47,7 @@ export interface RecordHeader {
   readonly elapsedMs: Millis
 }
 
+/** The CRC-32 of a range of bytes, as zlib computes it. */
 export type Crc32 = (bytes: Uint8Array, start: number, end: number) => number
 
 /** Fills in the header of a record whose runs are already at `record[RECORD_HEADER_BYTES …]`. */

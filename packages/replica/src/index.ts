@@ -1,3 +1,4 @@
+// What a state machine is to be replicated, and the replica as a pure core. `/server` runs one in this process.
 export * from './core/io.js'
 export { isBulk } from './core/disk-lanes.js'
 export * from './core/state-machine.js'

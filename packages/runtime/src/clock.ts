@@ -6,6 +6,7 @@ import { atEndOfTurn } from './turn.js'
 // Node keeps larger delays as 1 ms.
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
+/** Monotonic milliseconds of this process, and timers that do not keep it alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(delayMs, run) {
@@ -16,6 +17,7 @@ export const systemClock: Clock = {
   endOfTurn: atEndOfTurn,
 }
 
+/** Math.random: for jitter, never for identities. */
 export const systemRandom: Random = Math.random
 
 /** A random identity (store, cluster, process incarnation): 128 bits in hexadecimal. */

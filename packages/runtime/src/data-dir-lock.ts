@@ -10,6 +10,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { StartupError } from './startup-error.js'
 
+/** A data directory that is this process's. */
 export interface DataDirLock {
   release(): void
 }

@@ -15,6 +15,7 @@ import { Link, type LinkOwner } from './link.js'
 import { nodeText } from './node-bytes.js'
 import { CLIENT_OPTIONS, CoppiceSocket } from './socket.js'
 
+/** How a client introduces itself. */
 export interface WsDialerOptions {
   readonly role?: 'client'
   readonly linkKind: 'client-config' | 'client-replica'
@@ -25,6 +26,7 @@ export interface WsDialerOptions {
   readonly token?: string
 }
 
+/** Links to servers over WebSocket. Each dial is one attempt; what fails comes as the link's `onClose`. */
 export function wsDialer<Out extends Message, In extends Message>(options: WsDialerOptions): Dialer<Out, In> {
   const incarnation = randomId()
   const hello = (): Hello => ({

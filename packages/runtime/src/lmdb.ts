@@ -13,6 +13,7 @@ import { StartupError } from './startup-error.js'
 /** A key of a table; lists are ordered by their elements. Not lmdb's own type: whoever compiles against this package needs none of its types. */
 export type LmdbKey = string | number | LmdbKey[]
 
+/** Of an environment. */
 export interface LmdbOptions {
   /** Names of the tables this environment holds. */
   readonly tables: readonly string[]
@@ -37,6 +38,7 @@ export interface LmdbTable {
   keys(options?: { start?: LmdbKey; end?: LmdbKey; reverse?: boolean; limit?: number }): Iterable<LmdbKey>
 }
 
+/** An environment that commits durably, in order, in groups. */
 export interface Lmdb {
   table(name: string): LmdbTable
   /**
@@ -53,6 +55,7 @@ interface Commit {
   readonly durable: () => void
 }
 
+/** Opens or makes the environment at `path`. Throws a StartupError (STORE_UNUSABLE) that says why it cannot. */
 export function openLmdb(path: string, options: LmdbOptions): Lmdb {
   return new LmdbEnvironment(path, options)
 }

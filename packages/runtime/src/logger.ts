@@ -3,9 +3,12 @@
 import { pino } from 'pino'
 import type { EventName } from '@coppice/protocol'
 
+/** From which severity on lines are written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+/** What is said beside an event or text. */
 export type LogFields = Readonly<Record<string, unknown>>
 
+/** Where a server says what happens. */
 export interface Logger {
   /** A fact from the fixed list of events. */
   event(name: EventName, fields?: LogFields): void
@@ -14,6 +17,7 @@ export interface Logger {
   error(text: string, fields?: LogFields): void
 }
 
+/** Who logs, what and where. */
 export interface LoggerOptions {
   /** Written into every line. */
   readonly id: string
@@ -36,6 +40,7 @@ const WARNINGS: ReadonlySet<EventName> = new Set<EventName>([
   'dataLossSuspected',
 ])
 
+/** A logger that writes JSON lines. Bytes are replaced by their length, long strings are cut. */
 export function createLogger(options: LoggerOptions): Logger {
   const { id, role, group, level = 'info', write } = options
   const base = { id, role, ...(group === undefined ? {} : { group }), pid: process.pid }

@@ -16,6 +16,7 @@ const { latin1Slice, utf8Slice, latin1Write, utf8Write } = Buffer.prototype as u
 /** Up to here a loop is several times faster than the call into native code. */
 const SHORT = 32
 
+/** The BytesPort of Node: native methods of Buffer and zlib. */
 export const nodeBytes: BytesPort = {
   latin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
   writeLatin1(target, text, offset) {
@@ -29,6 +30,7 @@ export const nodeBytes: BytesPort = {
   crc32: (bytes, start, end) => zlibCrc32(bytes.subarray(start, end)),
 }
 
+/** The TextPort of Node: UTF-8. */
 export const nodeText: TextPort = {
   encode: (text) => plain(Buffer.from(text, 'utf8')),
   decode: (bytes) => utf8Slice.call(bytes, 0, bytes.length),

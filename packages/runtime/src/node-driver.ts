@@ -28,6 +28,7 @@ export interface DriverWire<E> {
   reply(connection: ConnectionId, message: AnswerOf<E>): void
 }
 
+/** A core and what executes its effects. */
 export interface NodeDriverOptions<I, E> {
   readonly core: DrivenCore<I, E>
   readonly clock: Clock
@@ -60,6 +61,7 @@ const FLUSH = { kind: 'flush' } as const
 const APPLY = { kind: 'apply' } as const
 const CAPTURE = { kind: 'capture' } as const
 
+/** Drives one core in this process: inputs one at a time, effects in their order, nothing after a broken invariant. */
 export class NodeDriver<I, E> {
   private readonly options: NodeDriverOptions<I, E>
   private readonly clock: Clock

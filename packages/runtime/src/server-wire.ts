@@ -27,6 +27,7 @@ import { CLOSE_GOING_AWAY } from './socket.js'
 import { afterTurn } from './turn.js'
 import type { ServerRole, ServerWireOptions, WireMessages } from './wire-types.js'
 
+/** All connections of one server process. What cannot be sent now is dropped, as a network would. */
 export class ServerWire<R extends ServerRole> {
   private readonly options: ServerWireOptions<R>
   private readonly incarnation = randomId()

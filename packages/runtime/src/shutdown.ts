@@ -3,6 +3,7 @@
 /** What asks a server to end. */
 export type ShutdownSignal = 'SIGTERM' | 'SIGINT'
 
+/** Of an orderly end. */
 export interface ShutdownOptions {
   /** After so long the process ends even if `stop` has not finished; default 10 s. */
   readonly deadlineMs?: number

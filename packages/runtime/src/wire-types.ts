@@ -27,8 +27,10 @@ export interface WireMessages {
     answer: ReplicaToClient
   }
 }
+/** Kinds of servers. */
 export type ServerRole = keyof WireMessages
 
+/** Who is told of what comes in. */
 export interface WireHandlers<R extends ServerRole> {
   onMessage(from: Sender, message: WireMessages[R]['hears']): void
   onClient(connection: ConnectionId, message: WireMessages[R]['client']): void
@@ -36,6 +38,7 @@ export interface WireHandlers<R extends ServerRole> {
   onClientGone(connection: ConnectionId): void
 }
 
+/** Who a server is to those it talks to. */
 export interface ServerWireOptions<R extends ServerRole> {
   readonly role: R
   readonly id: NodeId

@@ -31,6 +31,10 @@ export interface SimPorts {
   readonly text: TextPort
 }
 
+/**
+ * The simulated cluster of a run, as stories see it.
+ * @internal
+ */
 export class Cluster {
   readonly kernel = new Kernel()
   readonly plan: Plan

@@ -36,7 +36,9 @@ export const EXPECTED_COVERAGE = [
   'txnMoves',
   'txnRefusals',
 ] as const
+/** A situation that many seeds together must come to. */
 export type CoverageName = (typeof EXPECTED_COVERAGE)[number]
+/** How often a run came to each of these situations. */
 export type Coverage = Readonly<Record<CoverageName, number>>
 
 export function coverageOf(cluster: Cluster): Coverage {

@@ -8,6 +8,7 @@ import type { ReplicaHost } from './hosts/replica-host.js'
 import { resetSomeLink } from './kernel/links.js'
 import { ZONES } from './zones.js'
 
+/** What the nemesis may do. */
 export const FAULTS = [
   'crashReplica',
   'crashPrimary',
@@ -50,11 +51,16 @@ export const FAULTS = [
   'crashInConfigChange',
   'wipeConfig',
 ] as const
+/** One of them. */
 export type Fault = (typeof FAULTS)[number]
 
 /** Config servers that one run has at the most, those that are gone included. */
 const MOST_CONFIGS = 9
 
+/**
+ * What breaks things in a run, as stories see it.
+ * @internal
+ */
 export class Nemesis {
   readonly #cluster: Cluster
   #healed = false

@@ -7,6 +7,7 @@ import { FAULTS } from './nemesis.js'
 import type { Fault } from './nemesis.js'
 import { QUICK_AFFINITY } from './zones.js'
 
+/** Everything a seed decides before a run begins. */
 export interface Plan {
   readonly configServers: number
   readonly wanted: number

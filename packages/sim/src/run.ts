@@ -14,6 +14,7 @@ import { planOf } from './plan.js'
 import type { Plan } from './plan.js'
 import { Workload } from './workload/workload.js'
 
+/** Of one run. */
 export interface RunOptions {
   readonly ports: SimPorts
   /** Keep the transcript of the whole run; without it a violation is replayed for its last few thousand lines. */
@@ -26,6 +27,7 @@ export interface RunOptions {
   readonly story?: (cluster: Cluster, nemesis: Nemesis, workload: Workload) => void
 }
 
+/** What a run came to. */
 export interface RunResult {
   readonly seed: number
   readonly ok: boolean

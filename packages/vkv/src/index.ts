@@ -50,6 +50,7 @@ if ((Symbol as { asyncDispose?: symbol }).asyncDispose === undefined) {
   Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol('Symbol.asyncDispose') })
 }
 
+/** Of a client. */
 export interface DbOptions extends ConnectOptions {
   /**
    * How far this machine's wall clock may be from the other clients', at most. Without it the client cache answers nothing from memory.
@@ -74,6 +75,7 @@ export interface Session extends Omit<PortableSession, 'signal'> {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** A connected client of the store. Close it: its sockets keep the process alive. */
 export class Db extends PortableDb {
   override async session(options?: SessionOptions): Promise<PortableSession & Session> {
     const session = await super.session(options)

@@ -6,6 +6,7 @@ import { refusedCall } from './failures.js'
 const SCHEME = 'coppice://'
 const HIGHEST_PORT = 65_535
 
+/** What `coppice://host:port,host:port/group` says. */
 export interface ClusterAddress {
   readonly configServers: readonly string[]
   readonly group: GroupName

@@ -33,6 +33,7 @@ const POLL_BASE_MS = 50
 const POLL_MAX_MS = 500
 const DEFAULT_TIMEOUT_MS = 10_000
 
+/** Everything outside; the simulator passes its own. */
 export interface AdminPorts {
   readonly clock: Clock
   readonly random: Random
@@ -41,6 +42,7 @@ export interface AdminPorts {
   /** Told when questions begin and end to be open; the shell keeps the process alive meanwhile. */
   readonly hold?: ((busy: boolean) => void) | undefined
 }
+/** Whom an operator's client asks, and for how long. */
 export interface AdminOptions {
   /** Addresses (host:port) of some config servers; more are learned. */
   readonly configServers: readonly string[]
@@ -48,11 +50,13 @@ export interface AdminOptions {
   /** Of each question, retries included. Default 10,000. */
   readonly timeoutMs?: number | undefined
 }
+/** A group as the config service knows it. */
 export interface GroupView {
   /** Who leads the config service, as far as the answering server knows. */
   readonly leader: NodeId | ''
   readonly state: ConfigState
 }
+/** The state of one member as a hash, with the place in the log it belongs to. */
 export interface ReplicaHash {
   readonly nextIndex: number
   readonly commitIndex: number
@@ -73,6 +77,7 @@ interface Silence {
   readonly refused: ErrorCode | undefined
 }
 
+/** An operator's client: asks servers how they are and the config service for changes. Every failure is a CoppiceError. */
 export class AdminClient {
   readonly #ports: AdminPorts
   readonly #options: AdminOptions

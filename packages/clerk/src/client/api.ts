@@ -26,6 +26,7 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined
 }
 
+/** Of one read. */
 export interface ReadOptions extends CallOptions {
   /** `primary`: only there. `any` (default): the clerk's read replica, equally linearizable. */
   readonly from?: 'any' | 'primary' | undefined
@@ -133,6 +134,7 @@ export interface ClerkPorts {
   readonly hold?: ((busy: boolean) => void) | undefined
 }
 
+/** Of a clerk over any ports. */
 export interface ClerkOptions {
   /** Addresses (host:port) of some config servers; more are learned. */
   readonly configServers: readonly string[]

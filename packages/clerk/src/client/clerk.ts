@@ -39,6 +39,9 @@ import { settingsOf } from './settings.js'
 
 const TICKS_PER_SILENCE = 4
 
+/**
+ * A client whose operations are applied exactly once, through failovers and reconfigurations; `connectClerk` makes one over real sockets.
+ */
 export class Clerk implements ClerkLike {
   readonly clock: Clock
   readonly random: Random

@@ -2,6 +2,7 @@
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
+/** Milliseconds, or text with a unit: '500ms', '10s', '2m'. */
 export type Duration = number | string
 
 /** Milliseconds, or undefined when it is no positive duration. */

@@ -52,6 +52,7 @@ export function connectAdmin(url: ClusterUrl, options: ConnectOptions = {}): Adm
   return new AdminClient({ configServers, group, timeoutMs: optionalMs(options.timeout) }, ports)
 }
 
+/** Ports through which a clerk reaches the two kinds of servers. */
 export interface ClientDialers {
   readonly configDialer: Dialer<ClientToConfig, ConfigToClient>
   readonly replicaDialer: Dialer<ClientToReplica, ReplicaToClient>

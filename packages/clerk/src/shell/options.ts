@@ -17,6 +17,7 @@ const optionsSchema = z.strictObject({
   token: z.string().max(255).optional(),
 })
 
+/** Of a client over real sockets. What is wrong with them is thrown as INVALID_ARGUMENT, naming each field. */
 export interface ConnectOptions {
   /** Overrides the group of the URL. Default `main`. */
   readonly group?: string | undefined

@@ -1,6 +1,7 @@
 // Exit codes (PRODUCT, the command) and the one place where a failure becomes one.
 import { CoppiceError } from '@coppice/protocol'
 
+/** Exit codes of the command. */
 export const EXIT = {
   ok: 0,
   error: 1,

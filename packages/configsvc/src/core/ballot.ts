@@ -11,6 +11,7 @@ export function compareBallots(a: Ballot, b: Ballot): number {
   return a.node < b.node ? -1 : 1
 }
 
+/** Whether both are the same ballot. */
 export function sameBallot(a: Ballot, b: Ballot): boolean {
   return a.round === b.round && a.node === b.node
 }

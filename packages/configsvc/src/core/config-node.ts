@@ -34,6 +34,9 @@ import type { LeadershipHost } from './leadership.js'
 import { SeededRandom } from './random.js'
 import type { ConfigView } from './view.js'
 
+/**
+ * The core of a config server: register, election, leases, failure detector and reconfigurations of all groups (PROTOCOL 1–3). Pure.
+ */
 export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   wakeAt: Millis
   readonly view: ConfigView

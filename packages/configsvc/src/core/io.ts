@@ -16,6 +16,7 @@ import type {
   ToConfigServer,
 } from '@coppice/protocol'
 
+/** What a config server makes durable. */
 export type RegisterWrite =
   | { readonly kind: 'promised'; readonly ballot: Ballot }
   | { readonly kind: 'accepted'; readonly group: GroupName; readonly accepted: Accepted }
@@ -27,12 +28,15 @@ export interface RecoveredRegister {
   readonly accepted: readonly Accepted[]
 }
 
+/** What a config server's core is given. */
 export type ConfigInput =
   | CommonInput<ToConfigServer, ClientToConfig>
   /** First thing after the process itself was stalled for this long: the failure detector counts anew. */
   | { readonly kind: 'slept'; readonly sleptMs: number }
+/** What it asks its driver to do. */
 export type ConfigEffect = CommonEffect<FromConfigServer, ConfigToClient, RegisterWrite>
 
+/** What a core knows from its start on. */
 export interface ConfigOptions {
   readonly id: NodeId
   readonly address: string

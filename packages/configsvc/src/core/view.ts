@@ -1,6 +1,7 @@
 // What the simulator's invariants and the shell may look at.
 import type { Accepted, Ballot, ClusterId, ConfigState, GroupName } from '@coppice/protocol'
 
+/** What the simulator and tests may see of a core. Nothing in production reads it. */
 export interface ConfigView {
   readonly isLeader: boolean
   /** Ballot under which this server leads. */

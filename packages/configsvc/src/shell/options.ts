@@ -2,6 +2,7 @@
 import type { ElectionParams, NodeId, Params } from '@coppice/protocol'
 import type { Logger } from '@coppice/runtime/server'
 
+/** What a host says when it starts a config server. */
 export interface StartConfigServerOptions {
   /** Directory of this server's register; made and formatted when it is missing or empty. */
   readonly dataDir: string
@@ -28,6 +29,7 @@ export interface ConfigServerStopped {
   readonly reason: string
 }
 
+/** A config server that runs in this process. */
 export interface RunningConfigServer {
   /** host:port it listens on. */
   readonly address: string

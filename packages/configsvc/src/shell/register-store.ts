@@ -25,6 +25,7 @@ interface Format {
   readonly storeId: StoreId
 }
 
+/** The register on disk. */
 export interface RegisterStore {
   readonly recovered: RecoveredRegister
   /** Called once when a commit failed: the process must stop. Set by the host. */

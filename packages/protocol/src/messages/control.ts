@@ -23,10 +23,12 @@ const lineage = z.array(z.tuple([index, index])).max(100_000)
 
 /** (round, nodeId): ordered by round, then by nodeId. {0, ''} is below every real ballot. */
 export const ballotSchema = z.strictObject({ round: index, node: z.string().max(64) })
+/** An attempt at the register, ordered by round, then by node. */
 export type Ballot = z.infer<typeof ballotSchema>
 
 /** What an acceptor holds of one group's register. */
 export const acceptedSchema = z.strictObject({ ballot: ballotSchema, version: index, value: configStateSchema })
+/** What an acceptor holds of one group's register. */
 export type Accepted = z.infer<typeof acceptedSchema>
 
 // ---- config server -> config server. One ballot spans the registers of all groups; each group has its own accepted value.
@@ -34,6 +36,7 @@ export type Accepted = z.infer<typeof acceptedSchema>
 const standing = z
   .strictObject({ ballot: ballotSchema, version: index, configServers: z.array(configServerSchema) })
   .nullable()
+/** Where a candidate's newest accepted value of `main` stands, and whose votes it says count; null: it accepted none. */
 export type Standing = z.infer<typeof standing>
 const preVote = z.strictObject({ kind: z.literal('preVote'), round: index, standing })
 const preVoteReply = z.strictObject({ kind: z.literal('preVoteReply'), round: index, granted: z.boolean() })
@@ -90,6 +93,7 @@ export const configToConfigSchema = z.discriminatedUnion('kind', [
   askChosen,
   chosen,
 ])
+/** What config servers say to each other (PROTOCOL 1). */
 export type ConfigToConfig = z.infer<typeof configToConfigSchema>
 
 // ---- replica -> config server
@@ -105,6 +109,7 @@ const trouble = z.strictObject({
 const cut = z.strictObject({ epoch: index, at: index })
 /** Operations of clerks of one zone that the primary admitted since it leads; zones of members only. */
 const zoneWrites = z.strictObject({ zone: z.string().min(1).max(MAX_ZONE_CHARS), operations: index })
+/** Operations of clerks of one zone that the primary admitted since it leads. */
 export type ZoneWrites = z.infer<typeof zoneWrites>
 /** Registration, heartbeat and lease request in one; sent every renewMs to the config leader (to all until it is known). */
 export const reportSchema = z.strictObject({
@@ -136,6 +141,7 @@ export const reportSchema = z.strictObject({
   writes: z.array(zoneWrites).max(MAX_MEMBERS).optional(),
   freeDiskBytes: index,
 })
+/** Registration, heartbeat and lease request of a replica in one. */
 export type Report = z.infer<typeof reportSchema>
 const sealReply = z.strictObject({
   kind: z.literal('sealReply'),
@@ -188,6 +194,7 @@ export const replicaToConfigSchema = z.discriminatedUnion('kind', [
   relinquished,
   drained,
 ])
+/** What replicas say to config servers. */
 export type ReplicaToConfig = z.infer<typeof replicaToConfigSchema>
 
 // ---- config server -> replica
@@ -269,6 +276,7 @@ export const configToReplicaSchema = z.discriminatedUnion('kind', [
   resume,
   mayLeave,
 ])
+/** What config servers say to replicas (PROTOCOL 2, 3). */
 export type ConfigToReplica = z.infer<typeof configToReplicaSchema>
 
 // ---- replica -> replica: transfers. The answers that carry bytes are hand-encoded (see messages/transfer.ts).
@@ -300,6 +308,7 @@ const fetchRefused = z.strictObject({
   reason: z.enum(['compacted', 'mismatch', 'noSnapshot', 'notServing', 'onItsWay']),
 })
 export const replicaToReplicaControlSchema = z.discriminatedUnion('kind', [fetchLog, fetchSnapshot, fetchRefused])
+/** Requests of a transfer between replicas (PROTOCOL 5). */
 export type ReplicaToReplicaControl = z.infer<typeof replicaToReplicaControlSchema>
 
 // ---- client -> any server, and answers
@@ -327,6 +336,7 @@ export const processStatusSchema = z.strictObject({
   note: text,
   version: z.string(),
 })
+/** How one server is: a line of `coppice status`. */
 export type ProcessStatus = z.infer<typeof processStatusSchema>
 const statusAnswer = z.strictObject({ kind: z.literal('statusAnswer'), requestId: index, status: processStatusSchema })
 
@@ -389,8 +399,10 @@ export const clientToConfigSchema = z.discriminatedUnion('kind', [
   admin,
   changeConfigServers,
 ])
+/** What clients ask a config server. */
 export type ClientToConfig = z.infer<typeof clientToConfigSchema>
 export const configToClientSchema = z.discriminatedUnion('kind', [statusAnswer, config, groupAnswer, adminAnswer])
+/** What it answers. */
 export type ConfigToClient = z.infer<typeof configToClientSchema>
 /** Where the client at the other end of this connection stands; said when it opens and whenever an epoch begins. Needs no answer. */
 const clientZone = z.strictObject({ kind: z.literal('zone'), zone: z.string().min(1).max(MAX_ZONE_CHARS) })
@@ -400,8 +412,10 @@ export const clientToReplicaControlSchema = z.discriminatedUnion('kind', [
   getConfig,
   clientZone,
 ])
+/** What clients say to a replica beside operations and reads. */
 export type ClientToReplicaControl = z.infer<typeof clientToReplicaControlSchema>
 /** Primary → its clerks: members of the epoch that is being prepared, so that links to them are open when it begins. */
 const announced = z.strictObject({ kind: z.literal('announced'), epoch: index, members: z.array(serverSchema) })
 export const replicaToClientControlSchema = z.discriminatedUnion('kind', [statusAnswer, hashAnswer, config, announced])
+/** What it says to them beside replies. */
 export type ReplicaToClientControl = z.infer<typeof replicaToClientControlSchema>

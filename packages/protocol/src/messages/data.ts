@@ -49,11 +49,14 @@ export interface ReadsMessage {
   readonly count: number
   readonly ops: Ops
 }
+/** What a clerk says to a replica on the data path. */
 export type ClerkToReplica = RequestsMessage | RegisterMessage | SkipMessage | ReadsMessage
 
 /** What became of one request in `replies`. */
 export const REPLY_OK = 0 // executed; the bytes are the machine's reply
+/** Of one request in `replies`: a Skip reached it first: not applied, and never will be. */
 export const REPLY_SKIPPED = 1 // a Skip reached it first: not applied, and never will be
+/** Of one request in `replies`: executed, but its reply was too large to keep. */
 export const REPLY_FORGOTTEN = 2 // executed, but its reply was too large to keep (applied)
 
 /** Replica → clerk: replies of consecutive requests: count × (u8 status · u32 length · bytes). */
@@ -67,6 +70,7 @@ export interface RepliesMessage {
   readonly minIndex: Index
   readonly replies: Ops
 }
+/** Primary → clerk: the clerkId for a nonce. */
 export interface RegisteredMessage {
   readonly kind: 'registered'
   readonly nonce: Uint8Array
@@ -114,6 +118,7 @@ export interface ReadRepliesMessage {
   readonly ageMs: number
   readonly replies: Ops
 }
+/** What a clerk hears from a replica on the data path. */
 export type ReplicaToClerk = RepliesMessage | RegisteredMessage | RefusedMessage | ReadRepliesMessage
 
 /** Primary → backup (R1): one record, and how far the primary has committed. */
@@ -147,10 +152,12 @@ export interface PingMessage {
   readonly epoch: Epoch
   readonly round: number
 }
+/** Answer to a ping. */
 export interface PongMessage {
   readonly kind: 'pong'
   readonly epoch: Epoch
   readonly round: number
   readonly ok: boolean
 }
+/** What primary and backups say to each other for operations and reads (PROTOCOL 4, 5). */
 export type ReplicaToReplicaData = AppendMessage | AppendAckMessage | CommitMessage | PingMessage | PongMessage

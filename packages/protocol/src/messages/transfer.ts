@@ -25,4 +25,5 @@ export interface SnapshotChunkMessage {
   readonly crc: number
   readonly bytes: Uint8Array
 }
+/** What carries a transfer's bytes. */
 export type TransferMessage = LogChunkMessage | SnapshotChunkMessage

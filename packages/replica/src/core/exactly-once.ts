@@ -4,6 +4,10 @@ import { NONCE_BYTES, Reader, Writer } from '@coppice/protocol'
 import type { BytesPort, ClerkId, Index, Millis } from '@coppice/protocol'
 import { ClerkSession } from './clerk-session.js'
 
+/**
+ * What is remembered of all clerks.
+ * @internal
+ */
 export class ClerkTable {
   readonly #bytes: BytesPort
   readonly #byId = new Map<ClerkId, ClerkSession>()

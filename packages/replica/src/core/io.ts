@@ -85,6 +85,7 @@ export type DiskWrite =
   /** Drop an unfinished snapshot. */
   | { readonly kind: 'snapshotDrop'; readonly snapshotId: string }
 
+/** What a replica's core is given. */
 export type ReplicaInput =
   | CommonInput<ToReplicaServer, ClientToReplica>
   /** The turn's inputs are consumed: close the batch. Given when `wantsFlush`. */
@@ -117,6 +118,7 @@ export type ReplicaInput =
    */
   | { readonly kind: 'health'; readonly wallMs: Millis; readonly sleptMs: Millis; readonly freeDiskBytes: number }
 
+/** What it asks its driver to do. */
 export type ReplicaEffect =
   | CommonEffect<FromReplicaServer, ReplicaToClient, DiskWrite>
   /** Read whole records from `from` up to `to` (exclusive) or about maxBytes, at least one record; answered by `logRead`. */

@@ -13,6 +13,7 @@ import type { ChangeSink, StateMachine } from './state-machine.js'
 /** Nobody watches. */
 const UNHEARD: ChangeSink = { change: () => undefined }
 
+/** Makes a core of what a disk has: give it the snapshot's chunks and the log's records, in their order, then `finish`. */
 export class ReplicaLoader {
   readonly #options: ReplicaOptions
   readonly #meta: ReplicaMeta

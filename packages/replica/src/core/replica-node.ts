@@ -38,6 +38,7 @@ import { TransferSource } from './transfer.js'
 import type { ReplicaView } from './view.js'
 import { WritesByZone } from './writes-by-zone.js'
 
+/** The core of a replica: primary, backup or spare of one group (PROTOCOL 2–6). Pure; a ReplicaLoader makes it. */
 export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   readonly view: ReplicaView
   readonly #s: Shared
@@ -65,6 +66,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   #begun = false
   #diskLow = false
 
+  /** @internal */
   constructor(options: ReplicaOptions, machine: StateMachine, bytes: BytesPort, recovered: Recovered, now: Millis) {
     const s = new Shared(options, machine, bytes, recovered, now)
     const open = new OpenRecord(bytes)

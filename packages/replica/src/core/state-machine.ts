@@ -56,6 +56,9 @@ export interface MachineRules {
   validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined
 }
 
+/**
+ * What is replicated: deterministic, synchronous, without a clock or randomness. Every member applies the same operations in the same order.
+ */
 export interface StateMachine extends MachineRules {
   /**
    * Applies the operation of entry `index` and writes its reply to `out`. Never throws on user data: the entry is durable at all

@@ -2,6 +2,7 @@
 import type { Epoch, Index, Millis, NodeId } from '@coppice/protocol'
 import type { ReplicaMeta } from './io.js'
 
+/** What the simulator and tests may see of a core. Nothing in production reads it. */
 export interface ReplicaView {
   /** Marks as they will be once every write begun so far is durable. */
   readonly meta: ReplicaMeta

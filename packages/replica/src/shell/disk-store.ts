@@ -41,6 +41,10 @@ interface Waiting extends Readonly<Lanes> {
   readonly reject: (error: Error) => void
 }
 
+/**
+ * The store of a data directory: log segments and lmdb. `openReplicaStore` makes one.
+ * @internal
+ */
 export class DiskStore implements ReplicaStorage {
   readonly path: string
   onWritten: (token: number) => void = () => undefined

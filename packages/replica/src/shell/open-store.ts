@@ -13,10 +13,12 @@ import { FRESH_MANIFEST } from './manifest.js'
 import { damaged, needMark, putMark, readMark, STORE_FORMAT, STORE_KIND } from './store-marks.js'
 import { TABLES, tablesOf, type StoreTables } from './store-tables.js'
 
+/** The lmdb file in a data directory: marks and snapshots. */
 export const STORE_FILE = 'replica.lmdb'
 /** Directory of the log's segments. */
 export const LOG_DIR = 'log'
 
+/** Whose store is to be opened. */
 export interface StoreIdentity {
   readonly id: NodeId
   readonly group: GroupName

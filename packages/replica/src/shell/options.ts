@@ -4,6 +4,7 @@ import type { Logger } from '@coppice/runtime/server'
 import type { StateMachine } from '../core/state-machine.js'
 import type { ReplicaStorage } from './storage.js'
 
+/** What a host says when it starts a replica. */
 export interface StartReplicaOptions {
   /** Directory of this replica's log and snapshots; made and formatted when it is missing or empty. */
   readonly dataDir: string
@@ -33,6 +34,7 @@ export interface ReplicaStopped {
   readonly reason: string
 }
 
+/** A replica that runs in this process. */
 export interface RunningReplica {
   /** host:port it listens on. */
   readonly address: string

@@ -9,6 +9,7 @@ export interface LogSlice {
   readonly records: Uint8Array
 }
 
+/** One chunk of the committed snapshot; undefined: it is not there. */
 export interface SnapshotPiece {
   readonly header: SnapshotHeader | undefined
   readonly bytes: Uint8Array | undefined
@@ -20,6 +21,7 @@ export interface RecoverySink {
   record(bytes: Uint8Array): void
 }
 
+/** How far the loading of a store has come. */
 export interface RecoveryProgress {
   readonly phase: 'snapshot' | 'log'
   /** Bytes given to the sink in this phase. */
@@ -28,6 +30,7 @@ export interface RecoveryProgress {
   readonly totalBytes: number
 }
 
+/** What a replica needs of a disk. A host may wrap the opened one: to observe it, to delay it, to let it fail. */
 export interface ReplicaStorage {
   /** Path of the store's file, for messages. */
   readonly path: string

@@ -5,11 +5,13 @@ import { explain } from './explain.js'
 import type { Budget } from './search.js'
 import type { Operation } from './history.js'
 
+/** Of one check. */
 export interface CheckOptions {
   /** Says whether to go on; asked every thousand steps. Without one the search ends when it knows. */
   readonly budget?: Budget
 }
 
+/** What a check came to. */
 export type CheckResult =
   | { readonly verdict: 'ok'; readonly operations: number; readonly keys: number }
   /** Out of time; `keys` could not be decided. */

@@ -3,6 +3,7 @@
 import { canonical, parseJson } from './json.js'
 import type { Json } from './json.js'
 
+/** What a history's operations do to a register. */
 export type HistoryFunction = 'read' | 'write' | 'cas' | 'append'
 
 /** One line of a history. */

@@ -3,6 +3,7 @@
 import { decodeMessage, encodeMessage } from '@coppice/protocol'
 import type { LinkKind, Message, Ops, TextPort } from '@coppice/protocol'
 
+/** How a message passes the simulated network: the same object, the same but frozen, or through its bytes. */
 export type PassMode = 'share' | 'freeze' | 'codec'
 
 /** A message in flight, to be delivered `copies` times: `open` gives each delivery its own value. */

@@ -6,6 +6,7 @@ import { LEARN_MUTANTS } from './learn.js'
 import { REPLICA_MUTANTS } from './replica.js'
 import { TXN_MUTANTS } from './txn.js'
 
+/** One rule of the protocol switched off in each. */
 export const MUTANTS: readonly Mutant[] = [
   ...REPLICA_MUTANTS,
   ...CONFIG_MUTANTS,

@@ -1,6 +1,7 @@
 // A mutant: one rule of the protocol switched off by a textual patch of the built packages, and the directed story in which that does
 // damage. What catches it proves that the simulator sees the rule. Production code has no switches for this.
 
+/** A rule that is switched off. */
 export interface Mutant {
   readonly name: string
   /** The rule that is switched off, as PROTOCOL numbers it. */
@@ -12,6 +13,7 @@ export interface Mutant {
   readonly seeds: number
 }
 
+/** One replacement in the built code; its text must be there. */
 export interface Edit {
   /** File below packages/, as built. */
   readonly file: string

@@ -9,6 +9,7 @@ import { REPLICATION_STORIES } from './mutant-replication.js'
 import { TXN_STORIES } from './mutant-txns.js'
 import type { Story } from './stories.js'
 
+/** Sequences that some mutants need to be caught. */
 export const MUTANT_STORIES: readonly Story[] = [
   ...REPLICATION_STORIES,
   ...READ_STORIES,

@@ -9,6 +9,7 @@ import type { Story } from './tell.js'
 import { ZONE_STORIES } from './zones.js'
 
 export type { Story } from './tell.js'
+/** Directed sequences of faults that must end well. */
 export const STORIES: readonly Story[] = [
   ...MACHINE_STORIES,
   ...CHANGE_STORIES,

@@ -5,6 +5,7 @@ import type { Nemesis } from '../nemesis.js'
 import type { Plan } from '../plan.js'
 import type { Workload } from '../workload/workload.js'
 
+/** A directed sequence of faults with a name. */
 export interface Story {
   readonly name: string
   readonly plan: Partial<Plan>

@@ -26,6 +26,10 @@ interface Client {
 /** Clients of a zone that is not busy pause so many times longer. */
 const QUIET_FACTOR = 12
 
+/**
+ * The clients of a run, as stories see them.
+ * @internal
+ */
 export class Workload {
   readonly history = new History()
   readonly bank: BankClients

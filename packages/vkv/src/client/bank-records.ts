@@ -19,11 +19,13 @@ export interface Intent {
   readonly targetVersion: Index
 }
 
+/** What a transfer came to; a refused one changed nothing. */
 export type TransferResult =
   | { readonly ok: true; readonly sourceBalance: number; readonly targetBalance: number }
   /** The source has less than the amount; nothing changed. */
   | { readonly ok: false; readonly reason: 'insufficient funds'; readonly balance: number }
 
+/** All balances, read at one index. */
 export interface Audit {
   readonly total: number
   readonly accounts: number
@@ -41,6 +43,7 @@ export const CRASH_POINTS = [
   'after intent delete',
   'after first release',
 ] as const
+/** A step of a transfer after which its client may die. */
 export type CrashPoint = (typeof CRASH_POINTS)[number]
 
 export function parseBalance(account: string, value: string): number {

@@ -22,6 +22,7 @@ import { textKv, type Kv, type KvEntry } from './kv.js'
 import { acquireLock, type HeldLock } from './lock.js'
 import type { KvPorts } from './ports.js'
 
+/** Of a bank. */
 export interface BankOptions {
   /** ttl of the locks: how long the accounts of a dead client's transfer stay blocked. Default 5 s. */
   readonly lockTtl?: Duration | undefined
@@ -35,6 +36,7 @@ interface Locked {
   readonly recovered: number
 }
 
+/** Accounts in the store. A transfer whose client dies is finished or undone by whoever next takes one of its locks. */
 export class Bank {
   readonly #clerk: ClerkLike
   readonly #ports: KvPorts

@@ -12,6 +12,7 @@ import { durationMs, type Duration } from './duration.js'
 import { textKv, type Kv } from './kv.js'
 import type { KvPorts } from './ports.js'
 
+/** Of a client cache. */
 export interface CacheOptions {
   /** How long a cached entry may be answered from memory; so long a put may have to wait. Default 1 s, at most 60 s. */
   readonly lease?: Duration | undefined
@@ -44,6 +45,7 @@ interface Cached {
 /** Nothing is known about the time: nothing is cached, and nobody's lease is known to have ended. */
 const UNBOUNDED: TimeRange = { earliest: 0, latest: Infinity }
 
+/** A client cache that stays linearizable: what it answers from memory is under a lease. */
 export class Cache {
   readonly #clerk: ClerkLike
   readonly #ports: KvPorts

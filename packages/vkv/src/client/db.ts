@@ -16,6 +16,7 @@ export interface ClosableClerk extends ClerkLike {
   close(): Promise<void>
 }
 
+/** The store, its locks, caches and bank over any clerk. */
 export class Db {
   /** The store with strings for keys and values; `kv.bytes` and `kv.json()` are other views of it. */
   readonly kv: Kv

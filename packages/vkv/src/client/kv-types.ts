@@ -4,8 +4,10 @@ import type { ReadOptions as ClerkReadOptions } from '@coppice/clerk/core'
 import type { Budget, Options } from './budget.js'
 import type { Duration } from './duration.js'
 
+/** Keys that every view of the store takes. */
 export type KeyLike = string | Uint8Array
 
+/** A key with its value and the value's version. */
 export interface KvEntry<K, V> {
   readonly key: K
   readonly value: V
@@ -14,6 +16,7 @@ export interface KvEntry<K, V> {
   /** Of stale reads: how long ago the replica last knew itself current, ms. */
   readonly ageMs?: number
 }
+/** Of one read. */
 export interface ReadOptions extends Options {
   readonly consistency?: 'linearizable' | 'stale' | undefined
   readonly from?: 'any' | 'primary' | undefined
@@ -37,10 +40,12 @@ export interface OnceOptions {
 }
 /** Of writes whose key gets a value. */
 export interface PutOptions extends Options, LifetimeOptions, OnceOptions {}
+/** Of one delete. */
 export interface DeleteOptions extends Options, OnceOptions {
   /** Only if the key has this version. Then the answer says whether it had. */
   readonly ifVersion?: Index | undefined
 }
+/** Of one write. */
 export interface WriteOptions extends PutOptions {
   /** Only if the key has this version; 0: only if it is missing. Then the answer says whether it had. */
   readonly ifVersion?: Index | undefined
@@ -55,6 +60,7 @@ export interface SpanOptions<K> {
   /** Before this key. */
   readonly end?: K | KeyLike | undefined
 }
+/** Of a scan in the order of the keys' bytes. */
 export interface RangeOptions<K> extends SpanOptions<K>, ReadOptions {
   /** End after so many entries. */
   readonly limit?: number | undefined
@@ -68,11 +74,13 @@ export type Conditional<K, V> =
   | { readonly ok: true; readonly key: K; readonly value: V | undefined; readonly version: Index }
   | { readonly ok: false; readonly current: KvEntry<K, V> | undefined }
 
+/** What a delete came to. */
 export interface Deleted {
   /** Whether there was anything to delete. */
   readonly existed: boolean
   readonly version: Index
 }
+/** What a conditional delete came to; `current` is what was found instead. */
 export type ConditionalDelete<K, V> =
   ({ readonly ok: true } & Deleted) | { readonly ok: false; readonly current: KvEntry<K, V> | undefined }
 

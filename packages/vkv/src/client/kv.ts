@@ -37,6 +37,7 @@ export type * from './kv-types.js'
 /** What was done, or why not. */
 type Written = Extract<WriteReply, { kind: 'ok' | 'mismatch' }>
 
+/** The store with keys of type K and values of type V. Every call fails with a CoppiceError; what is expected is a value. */
 export class Kv<K = string, V = string> {
   readonly #clerk: ClerkLike
   readonly #ports: KvPorts

@@ -18,6 +18,7 @@ import { durationMs, type Duration } from './duration.js'
 import { textKv, type Kv } from './kv.js'
 import type { AbortHandle, KvPorts } from './ports.js'
 
+/** Of acquiring a lock. */
 export interface LockOptions extends Options {
   /** The lock is free again so long after its holder was last heard; renewed every quarter of it. Default 10 s. */
   readonly ttl?: Duration | undefined

@@ -7,6 +7,7 @@ import { decodeRangeReply } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
 import type { KvPorts } from './ports.js'
 
+/** A lock as the store sees it. */
 export interface LockInfo {
   readonly name: string
   /** Token of the holding; 0: free, with waiters that have not come yet. */

@@ -1,11 +1,13 @@
 // What the clients of vKV need besides a clerk. Production gives Node's own, the simulator its own.
 import type { AbortSignalLike, TextPort, TimeRangePort } from '@coppice/protocol'
 
+/** A signal and its trigger. */
 export interface AbortHandle {
   readonly signal: AbortSignalLike
   abort(reason: unknown): void
 }
 
+/** Everything outside; the simulator passes its own. */
 export interface KvPorts {
   readonly text: TextPort
   /** Makes the signal of a lock; by default a plain one (client/abort.ts). Node gives its AbortController. */

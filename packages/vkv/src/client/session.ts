@@ -30,6 +30,7 @@ export interface Keeping {
   forget(session: Session): void
 }
 
+/** A session of this process: kept alive in the background, its keys end with it. */
 export class Session {
   /** Index of the entry that opened it. */
   readonly id: Index

@@ -14,6 +14,7 @@ import type { KvPorts } from './ports.js'
 import { endSession, Session } from './session.js'
 import { full } from './write-options.js'
 
+/** Of opening a session. */
 export interface SessionOptions extends Options {
   /** It ends so long after its process was last heard; kept alive every third of it. Default 10 s, at least 200 ms, at most 24 h. */
   readonly ttl?: Duration | undefined
@@ -50,6 +51,7 @@ interface Kept {
   busy: boolean
 }
 
+/** The sessions of one clerk, kept alive together. */
 export class Sessions {
   readonly #clerk: ClerkLike
   readonly #ports: KvPorts

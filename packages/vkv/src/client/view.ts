@@ -5,6 +5,10 @@ import { asBytes, bytesCodec, checkKey, checkValue, encodeWith, type Codec } fro
 import { InvalidValueError } from './invalid-value.js'
 import type { KeyLike, KvEntry } from './kv-types.js'
 
+/**
+ * How the keys and values of one view become bytes and come back.
+ * @internal
+ */
 export class View<K, V> {
   readonly text: TextPort
   readonly keys: Codec<K>

@@ -27,14 +27,16 @@ export const MAX_HOLDER_TTL_MS = 60_000
 /** Keys of one `forget`. */
 export const MAX_FORGET = 1_000
 
-/** Answers of `keep`. The holder is not known: it ended, or never was. */
+/** Answer of `keep`: the holder is gone. */
 export const KEEP_UNKNOWN = 0
+/** Answer of `keep`: the holder goes on. */
 export const KEEP_DONE = 1
 /** Leases were revoked that the holder has not given back: it must drop all it has, and say so. */
 export const KEEP_REVOKED = 2
 
-/** Answers of `lease`. */
+/** Answer of `lease`: the holder is gone. */
 export const LEASE_UNKNOWN = 0
+/** Answer of `lease`: the value may be answered from memory. */
 export const LEASE_GRANTED = 1
 /** The value may be used once: a writer waits, or the holder has enough leases. */
 export const LEASE_REFUSED = 2
@@ -44,12 +46,14 @@ export const LEASE_NEVER = 3
 /** `restMs` of a key that does not end by time. */
 export const NO_END = 0xffff_ffff
 
+/** A lease that a holder gives back. */
 export interface Forgotten {
   readonly key: Uint8Array
   /** The lease was granted at this index, or was revoked at it: a later one stays. */
   readonly upTo: Index
 }
 
+/** The operation that makes a holder of leases; `ttlMs`: without a sign of life for so long it is gone. */
 export function encodeCacheOpen(ttlMs: number): Uint8Array {
   const w = new Writer(5)
   w.u8(OP_CACHE_OPEN)
@@ -57,16 +61,19 @@ export function encodeCacheOpen(ttlMs: number): Uint8Array {
   return w.view()
 }
 
+/** The operation by which a holder says that it is there. */
 export function encodeCacheKeep(holder: Index): Uint8Array {
   return ofHolder(OP_CACHE_KEEP, holder, 9).view()
 }
 
+/** The operation that reads a key and leases its value to the holder. */
 export function encodeCacheLease(holder: Index, key: Uint8Array): Uint8Array {
   const w = ofHolder(OP_CACHE_LEASE, holder, 11 + key.length)
   writeKey(w, key)
   return w.view()
 }
 
+/** The operation that gives leases back. */
 export function encodeCacheForget(holder: Index, keys: readonly Forgotten[]): Uint8Array {
   const w = ofHolder(OP_CACHE_FORGET, holder, 11 + 64 * keys.length)
   w.u8(keys.length)
@@ -85,6 +92,7 @@ export function encodeCacheDrop(holder: Index, upTo: Index): Uint8Array {
   return w.view()
 }
 
+/** The operation that ends a holder and its leases. */
 export function encodeCacheClose(holder: Index): Uint8Array {
   return ofHolder(OP_CACHE_CLOSE, holder, 9).view()
 }
@@ -139,20 +147,24 @@ function indexProblem(b: Uint8Array, at: number, end: number, what: string): str
   return readU32(b, at + 4) > 0x1f_ffff ? `${what} is above 2^53` : undefined
 }
 
+/** The new holder's id. */
 export function decodeCacheOpened(bytes: Uint8Array): Index {
   return readU53(bytes, 0)
 }
 
+/** What `keep` came to. */
 export interface KeepReply {
   readonly status: number
   readonly index: Index
 }
 
+/** Throws DecodeError. */
 export function decodeKeepReply(bytes: Uint8Array): KeepReply {
   const r = new Reader(bytes)
   return { status: r.u8(), index: r.u53() }
 }
 
+/** What `lease` came to. */
 export interface LeaseReply {
   readonly status: number
   /** Of the entry that granted it. */
@@ -162,6 +174,7 @@ export interface LeaseReply {
   readonly found: Found | undefined
 }
 
+/** Throws DecodeError. */
 export function decodeLeaseReply(bytes: Uint8Array): LeaseReply {
   const r = new Reader(bytes)
   const status = r.u8()

@@ -3,15 +3,18 @@
 //   keys:      put: value · delete, expire: nothing
 //   sessions:  the topic is the id in eight bytes, big-endian; end: u8 why
 
-/** Streams: families of topics. */
+/** Stream of changes of keys. Topic: the key. */
 export const STREAM_KEYS = 0
+/** Stream of changes of locks. Topic: the lock's name. */
 export const STREAM_LOCKS = 1
+/** Stream of changes of sessions. Topic: the session's id. */
 export const STREAM_SESSIONS = 2
 /** Topic: the holder's id, 8 bytes, highest first. */
 export const STREAM_CACHES = 3
 
-/** Kinds of changes of keys. */
+/** Kind of change of a key: it has a value, which is the payload. */
 export const CHANGE_PUT = 0
+/** Kind of change of a key: it was deleted. */
 export const CHANGE_DELETE = 1
 /** Its ttl or its session ended. */
 export const CHANGE_EXPIRE = 2

@@ -12,6 +12,7 @@ const HEAD_BYTES = 11
 /** Writes of one key; they have the numbers up to this one. */
 const LAST_WRITE = 3
 
+/** Under which name a write is done once. */
 export interface Once {
   /** 1–128 bytes. */
   readonly key: Uint8Array
@@ -31,6 +32,7 @@ export interface OnceFields {
   innerEnd: number
 }
 
+/** The operation that does another one once, however often it is asked for under this name. */
 export function encodeOnce(once: Once, operation: Uint8Array): Uint8Array {
   const w = new Writer(HEAD_BYTES + once.key.length + operation.length)
   w.u8(OP_ONCE)

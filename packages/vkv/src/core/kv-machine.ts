@@ -75,6 +75,7 @@ class KvState {
   }
 }
 
+/** The store as a state machine: keys with values and versions, and locks. */
 export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
   readonly digest = 'vkv/2'
   readonly #bytes: BytesPort

@@ -38,6 +38,7 @@ export interface Guard {
   readonly lock: Uint8Array
   readonly fence: Index
 }
+/** Under which a write is done; else its reply says why not. */
 export interface WriteConditions {
   /** The key's version must be this; 0: the key must be missing. */
   readonly ifVersion?: Index | undefined
@@ -51,6 +52,7 @@ export interface Lifetime {
   readonly session?: Index | undefined
 }
 
+/** The operation that writes a value. */
 export function encodePut(
   key: Uint8Array,
   value: Uint8Array,
@@ -71,6 +73,7 @@ export function writePutHead(b: Uint8Array, at: number, keyBytes: number): void 
   b[at + 4] = keyBytes >>> 8
 }
 
+/** The operation that deletes a key. */
 export function encodeDelete(key: Uint8Array, conditions: WriteConditions = {}): Uint8Array {
   return encodeWrite(OP_DELETE, key, conditions, undefined, undefined)
 }

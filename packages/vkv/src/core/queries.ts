@@ -9,13 +9,16 @@ import { compareBytes } from './compare-bytes.js'
 import { keyEnd, readU16, writeGuard, writeKey, type Guard } from './operations.js'
 
 export const QUERY_GET = 1
+/** First byte of the query for several keys. */
 export const QUERY_GET_MANY = 2
 export const QUERY_RANGE = 3
 export const QUERY_COUNT = 4
 
 /** What a range goes over. */
 export const TABLE_KEYS = 0
+/** Of a range: locks. */
 export const TABLE_LOCKS = 1
+/** Of a range: sessions. */
 export const TABLE_SESSIONS = 2
 
 export const RANGE_KEYS_ONLY = 1
@@ -39,6 +42,7 @@ export function writeGetHead(b: Uint8Array, at: number, keyBytes: number): void 
   b[at + 2] = keyBytes >>> 8
 }
 
+/** The query for one key. */
 export function encodeGet(key: Uint8Array): Uint8Array {
   const query = new Uint8Array(GET_HEAD_BYTES + key.length)
   writeGetHead(query, 0, key.length)
@@ -68,6 +72,7 @@ export interface KeySpan {
   /** Only keys before this one. */
   readonly end?: Uint8Array | undefined
 }
+/** One page of a scan. */
 export interface RangeQuery extends KeySpan {
   readonly table: typeof TABLE_KEYS | typeof TABLE_LOCKS | typeof TABLE_SESSIONS
   readonly limit: number
@@ -76,6 +81,7 @@ export interface RangeQuery extends KeySpan {
   readonly reverse?: boolean | undefined
 }
 
+/** The query for one page of a scan. */
 export function encodeRange(query: RangeQuery): Uint8Array {
   const bounds = boundsOf(query)
   const w = new Writer(16 + bounds.start.length + bounds.end.length)

@@ -50,6 +50,7 @@ export interface Found {
   readonly version: Index
   readonly value: Uint8Array
 }
+/** What a write came to. */
 export type WriteReply =
   | {
       readonly kind: 'ok'
@@ -66,21 +67,26 @@ export type WriteReply =
   | { readonly kind: 'mismatch'; readonly current: Found | undefined }
   /** Caches hold leases on the key; the last of them ends after `waitMs` at the latest. */
   | { readonly kind: 'blocked'; readonly waitMs: number }
+/** What an attempt at a lock came to. */
 export type AcquireReply =
   | { readonly kind: 'acquired'; readonly fence: Index; readonly taken: 'free' | 'expired' | 'own' }
   /** Held by another (or promised to an earlier waiter) for `retryMs` by the log's time, unless it is renewed. */
   | { readonly kind: 'busy'; readonly fence: Index; readonly retryMs: number; readonly place: number | undefined }
+/** Values in the order of the keys; refused when a guard does not hold. */
 export type ManyReply =
   | { readonly kind: 'ok'; readonly entries: readonly (Found | undefined)[] }
   | { readonly kind: 'fenced'; readonly guard: number; readonly fence: Index }
+/** An entry of a page; a view of the reply. */
 export interface RangeEntry extends Found {
   readonly key: Uint8Array
 }
+/** A page of a scan. `more`: there are entries behind it. */
 export interface RangeReply {
   readonly more: boolean
   readonly entries: readonly RangeEntry[]
 }
 
+/** Throws DecodeError. */
 export function decodeWriteReply(bytes: Uint8Array): WriteReply {
   const r = new Reader(bytes)
   const status = r.u8()
@@ -97,6 +103,7 @@ export function decodeWriteReply(bytes: Uint8Array): WriteReply {
   throw new DecodeError(`unknown write reply ${status}`)
 }
 
+/** Throws DecodeError. */
 export function decodeAcquireReply(bytes: Uint8Array): AcquireReply {
   const r = new Reader(bytes)
   if (r.u8() === 0) {
@@ -129,6 +136,7 @@ export function decodeKeepAliveReply(bytes: Uint8Array): Index[] {
   return ended
 }
 
+/** Undefined: the key is missing. Throws DecodeError. */
 export function decodeGetReply(bytes: Uint8Array): Found | undefined {
   return readFound(new Reader(bytes))
 }
@@ -137,6 +145,7 @@ export function readFound(r: Reader): Found | undefined {
   return r.u8() === 0 ? undefined : { version: r.u53(), value: r.rest() }
 }
 
+/** Throws DecodeError. */
 export function decodeManyReply(bytes: Uint8Array): ManyReply {
   const r = new Reader(bytes)
   if (r.u8() !== 0) {
@@ -148,6 +157,7 @@ export function decodeManyReply(bytes: Uint8Array): ManyReply {
   return { kind: 'ok', entries }
 }
 
+/** Throws DecodeError. */
 export function decodeRangeReply(bytes: Uint8Array): RangeReply {
   const r = new Reader(bytes)
   const more = r.u8() === 1

@@ -44,6 +44,7 @@ export function encodeOpenSession(ttlMs: Millis, name: Uint8Array): Uint8Array {
   return w.view()
 }
 
+/** The operation that says of sessions that their owners are there. */
 export function encodeKeepAlive(ids: readonly Index[]): Uint8Array {
   const w = new Writer(5 + 8 * ids.length)
   w.u8(OP_KEEP_ALIVE)

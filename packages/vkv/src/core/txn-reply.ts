@@ -8,6 +8,10 @@ export const TXN_FENCED = 1
 export const TXN_REPLY_TOO_LARGE = 2
 export const TXN_BLOCKED = 3
 
+/**
+ * What one step came to.
+ * @internal
+ */
 export type StepResult =
   | { readonly kind: 'put' | 'delete'; readonly existed: boolean }
   /** Undefined: the key is missing. */

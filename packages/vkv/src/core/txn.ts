@@ -45,6 +45,10 @@ export type Comparison =
       readonly relation: typeof VALUE_EQUAL | typeof VALUE_NOT_EQUAL
       readonly value: Uint8Array
     }
+/**
+ * What a transaction does with one key.
+ * @internal
+ */
 export type Step =
   | { readonly kind: typeof STEP_PUT; readonly key: Uint8Array; readonly value: Uint8Array }
   | { readonly kind: typeof STEP_DELETE | typeof STEP_GET; readonly key: Uint8Array }

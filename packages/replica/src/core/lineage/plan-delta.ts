@@ -3,6 +3,7 @@
 import { epochAt } from '@coppice/protocol'
 import type { Index, Lineage } from '@coppice/protocol'
 
+/** The sealed member that others take over from. */
 export interface DeltaSource {
   readonly cluster?: string
   /** Digest of its state machine. */
@@ -12,6 +13,7 @@ export interface DeltaSource {
   /** First index that somebody sealed who agrees with S can ship (D6). */
   readonly base: Index
 }
+/** The member that is brought to the source's end. */
 export interface DeltaTarget {
   readonly cluster?: string
   readonly digest?: string
@@ -22,6 +24,7 @@ export interface DeltaTarget {
   /** What T knows to be committed. */
   readonly commit: Index
 }
+/** `d`: the end of what both logs have in common. `ship`: indexes [from, to) of the source's log that the target is sent. */
 export type DeltaPlan =
   | { readonly action: 'none'; readonly d: Index }
   | { readonly action: 'delta' | 'truncate+delta'; readonly d: Index; readonly ship: readonly [Index, Index] }
@@ -29,6 +32,7 @@ export type DeltaPlan =
   /** `alarm`: T holds committed entries that S lacks; never repaired by software (D4). */
   | { readonly action: 'refuse'; readonly why: string; readonly alarm: boolean; readonly d?: Index }
 
+/** How a sealed source brings a target to exactly its own end (D1–D7). */
 export function planDelta(source: DeltaSource, target: DeltaTarget): DeltaPlan {
   // D1: another cluster's or machine's log has the same numbers for other operations.
   if (source.cluster !== target.cluster) return refuse('cluster id differs')

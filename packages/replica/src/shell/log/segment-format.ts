@@ -11,7 +11,9 @@
 import { crc32 } from 'node:zlib'
 import { readU32, writeU32 } from '@coppice/protocol'
 
+/** Bytes of a log segment before its first frame. */
 export const HEADER_BYTES = 4_096
+/** Bytes of a frame before its record. */
 export const FRAME_BYTES = 20
 const CHECKED_BYTES = 16
 const MAGIC = Buffer.from('COPLOG2\n', 'latin1')

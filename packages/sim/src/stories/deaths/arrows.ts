@@ -14,6 +14,7 @@ export const ARROWS = [
   'push',
   'append',
 ] as const
+/** A message of a change, named by what it does. */
 export type Arrow = (typeof ARROWS)[number]
 
 /** Tells the messages of one change of `prev`. */

@@ -15,12 +15,15 @@ import type { Passing } from './wire.js'
 
 /** The arrow is about to be sent; is in flight; has arrived, and what it asks for may be durable or not; is about to be answered. */
 const MOMENTS = ['unsent', 'sent', 'arrived', 'done'] as const
+/** When on the way of the arrow the machine falls. */
 export type Moment = (typeof MOMENTS)[number]
 
 /** How a machine falls. `returns`: the primary whose death began a failover is back at that moment. */
 const FALLS = ['dies', 'dies with the controller', 'is cut off', 'loses its disk', 'returns'] as const
+/** How it falls. */
 export type Fall = (typeof FALLS)[number]
 
+/** One machine that falls at one arrow of one kind of change. */
 export interface Death extends WatchedChange {
   readonly victim: Victim
   readonly arrow: Arrow
@@ -31,6 +34,7 @@ export interface Death extends WatchedChange {
 /** A machine without which there would be fewer than minReplicas comes back after this long, and one whose disk is lost. */
 const AWAY_MS = 700
 
+/** Every machine falls at every arrow of every kind of change. */
 export const DEATHS: readonly Death[] = KINDS.flatMap((kind) =>
   VICTIMS.flatMap((victim) =>
     ARROWS.filter((arrow) => !kind.without.includes(arrow)).flatMap((arrow) =>

@@ -10,6 +10,7 @@ import { watchedChange } from './watched-change.js'
 import type { Change, WatchedChange } from './watched-change.js'
 import type { Fate, Passing } from './wire.js'
 
+/** One message that does not come as it should. */
 export interface Disturbance extends WatchedChange {
   readonly arrow: Arrow
   /** Whatever the kind and the arrow. */
@@ -56,6 +57,7 @@ function logIsCutWhileLearned(kind: Kind, ms: number): Disturbance {
   return { ...told, arrow: 'learn', disturbance: 'from a short log whose source dies' }
 }
 
+/** Every message of every kind of change is lost, late or repeated. */
 export const DISTURBANCES: readonly Disturbance[] = [
   // The first copy to each machine, and the first answer of each.
   ...each('is lost, and its answer', ({ arrows, happened }, arrow) => {

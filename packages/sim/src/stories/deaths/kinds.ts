@@ -5,6 +5,7 @@ import type { Arrow } from './arrows.js'
 import type { Change } from './watched-change.js'
 
 export const VICTIMS = ['controller', 'source', 'target', 'oldPrimary', 'newPrimary'] as const
+/** Who falls, by its part in the change. */
 export type Victim = (typeof VICTIMS)[number]
 
 /** Machines by name; in a failover the next members are known from ENTER on. */
@@ -15,6 +16,10 @@ export interface Cast {
   readonly next: readonly NodeId[]
 }
 
+/**
+ * A kind of change.
+ * @internal
+ */
 export interface Kind {
   readonly name: 'failover' | 'replace one' | 'replace all' | 'hand-over'
   readonly spares: number

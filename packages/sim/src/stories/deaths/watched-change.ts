@@ -31,6 +31,7 @@ export interface Change {
   happened(): void
 }
 
+/** One change under load, disturbed in one way. */
 export interface WatchedChange extends Story {
   readonly kind: Kind['name']
   /** Longest time without an acknowledged write in the run told last, ms. */
