@@ -187,7 +187,7 @@ export class Clerk implements ClerkLike {
   #begin(call: Call, options: CallOptions | undefined): boolean {
     const timeoutMs = options?.timeoutMs ?? this.timeoutMs
     const signal = options?.signal
-    const refusal = refusalAtOnce(call, this.#closed, timeoutMs, signal)
+    const refusal = refusalAtOnce(call, this.#closed, timeoutMs, signal, this.configuration?.epoch)
     if (refusal === undefined) {
       this.#calls.begin(call, timeoutMs, signal)
       if (this.#cancelTick === undefined) this.#maybeTick()

@@ -33,20 +33,30 @@ export function refusalAtOnce(
   closed: boolean,
   timeoutMs: number,
   signal: AbortSignalLike | undefined,
+  epoch: Epoch | undefined,
 ): CoppiceError | undefined {
-  if (closed) return refusedCall('CLOSED', 'the clerk is closed')
-  if (signal?.aborted === true) return refusedCall('ABORTED', 'aborted before it began', signal.reason)
+  if (closed) return refusedCall('CLOSED', 'the clerk is closed', epoch)
+  if (signal !== undefined) {
+    // A call whose signal cannot be heard could not be ended by it.
+    if (!isSignal(signal)) return refusedCall('INVALID_ARGUMENT', 'signal is no AbortSignal', epoch)
+    if (signal.aborted) return refusedCall('ABORTED', 'aborted before it began', epoch, signal.reason)
+  }
   if (call.size > MAX_OPERATION_BYTES) {
     const message = `${call.size} bytes are above the limit of ${MAX_OPERATION_BYTES} for one operation`
-    return refusedCall('TOO_LARGE', message)
+    return refusedCall('TOO_LARGE', message, epoch)
   }
   if (timeoutMs > 0) return undefined
-  return refusedCall('INVALID_ARGUMENT', `timeoutMs must be a positive number, not ${timeoutMs}`)
+  return refusedCall('INVALID_ARGUMENT', `timeoutMs must be a positive number, not ${timeoutMs}`, epoch)
+}
+
+/** Whether it can be listened to, whatever its type says. */
+export function isSignal(signal: unknown): signal is AbortSignalLike {
+  return typeof (signal as AbortSignalLike | null)?.addEventListener === 'function'
 }
 
 /** An error for a call that was refused before it began. */
-export function refusedCall(code: ErrorCode, message: string, cause?: unknown): CoppiceError {
-  return new CoppiceError(message, { code, outcome: 'not-applied', cause })
+export function refusedCall(code: ErrorCode, message: string, epoch?: Epoch, cause?: unknown): CoppiceError {
+  return new CoppiceError(message, { code, outcome: 'not-applied', epoch, cause })
 }
 
 /** What a call that found no answer in time tells: how often it was sent, what was refused, and what every server said last. */

@@ -36,7 +36,7 @@ export async function connectClerk(url: ClusterUrl, options: ConnectOptions = {}
     { clock: systemClock, random: systemRandom, ...dialers, hold: newHold() },
   )
   try {
-    await clerk.ready()
+    await clerk.ready({ signal: options.signal })
     return clerk
   } catch (error) {
     await clerk.close()

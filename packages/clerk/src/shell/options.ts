@@ -1,7 +1,8 @@
 // Options as users give them, checked once at the edge; a mistake names the field.
-import { CLERK_WINDOW, CoppiceError, isName, MAX_ZONE_CHARS } from '@coppice/protocol'
+import { CLERK_WINDOW, CoppiceError, isName, MAX_ZONE_CHARS, type AbortSignalLike } from '@coppice/protocol'
 import { z } from 'zod'
 import { type Duration, durationMs } from '../client/duration.js'
+import { isSignal } from '../client/failures.js'
 
 const duration = z
   .union([z.number(), z.string()])
@@ -15,6 +16,7 @@ const optionsSchema = z.strictObject({
   silence: duration.optional(),
   zone: z.string().min(1).max(MAX_ZONE_CHARS).optional(),
   token: z.string().max(255).optional(),
+  signal: z.custom<AbortSignalLike>(isSignal, 'must be an AbortSignal').optional(),
 })
 
 /** Of a client over real sockets. What is wrong with them is thrown as INVALID_ARGUMENT, naming each field. */
@@ -33,6 +35,8 @@ export interface ConnectOptions {
   readonly zone?: string | undefined
   /** Presented to every server. */
   readonly token?: string | undefined
+  /** Ends the attempt to connect with an AbortError; afterwards it says nothing to the connection. */
+  readonly signal?: AbortSignalLike | undefined
 }
 
 /** Throws INVALID_ARGUMENT naming each wrong field. */

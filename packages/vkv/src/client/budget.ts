@@ -16,6 +16,8 @@ export class Budget {
   readonly deadline: Millis
   readonly #clerk: ClerkLike
   readonly #hold: KvPorts['hold']
+  /** Calls of the clerk that this one has begun. */
+  #calls = 0
 
   constructor(clerk: ClerkLike, ports: KvPorts, options: Options = {}, extraMs = 0) {
     this.#clerk = clerk
@@ -28,7 +30,8 @@ export class Budget {
   /** Options of the next call. Throws TIMEOUT when the time is up; `what` says what was being done. */
   next(what: string): CallOptions {
     const timeoutMs = this.deadline - this.#clerk.clock.now()
-    if (timeoutMs <= 0) throw timedOut(what)
+    if (timeoutMs <= 0) throw this.#timedOut(what)
+    this.#calls++
     return { signal: this.signal, timeoutMs }
   }
 
@@ -41,27 +44,33 @@ export class Budget {
   /** Waits; ends early with ABORTED by the signal, or with TIMEOUT at the deadline. */
   pause(ms: number, what: string): Promise<void> {
     const left = this.deadline - this.#clerk.clock.now()
-    return pause(this.#clerk, this.#hold, Math.min(ms, Math.max(left, 0)), this.signal, what).then(() => {
-      if (ms >= left) throw timedOut(what)
+    return pause(this.#clerk, this.#hold, Math.min(ms, Math.max(left, 0)), this.signal, what, this.#calls).then(() => {
+      if (ms >= left) throw this.#timedOut(what)
     })
+  }
+
+  #timedOut(what: string): CoppiceError {
+    const epoch = this.#clerk.configuration?.epoch
+    const details = { code: 'TIMEOUT', outcome: 'not-applied', retryable: true, attempts: this.#calls, epoch } as const
+    return new CoppiceError(`${what}: the time is up`, details)
   }
 }
 
-function timedOut(what: string): CoppiceError {
-  return new CoppiceError(`${what}: the time is up`, { code: 'TIMEOUT', outcome: 'not-applied', retryable: true })
-}
-
-/** Waits for `ms`, or less when the signal is aborted: then it rejects with an AbortError. */
+/** Waits for `ms`, or less when the signal is aborted: then it rejects with an AbortError. `attempts`: made so far, for the error. */
 export function pause(
   clerk: ClerkLike,
   hold: KvPorts['hold'],
   ms: number,
   signal: AbortSignalLike | undefined,
   what: string,
+  attempts = 0,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const aborted = (): CoppiceError =>
-      new CoppiceError(`${what}: aborted`, { code: 'ABORTED', outcome: 'not-applied', cause: signal?.reason })
+    const aborted = (): CoppiceError => {
+      const epoch = clerk.configuration?.epoch
+      const details = { code: 'ABORTED', outcome: 'not-applied', attempts, epoch, cause: signal?.reason } as const
+      return new CoppiceError(`${what}: aborted`, details)
+    }
     if (signal?.aborted === true) return reject(aborted())
     const release = hold?.()
     const onAbort = (): void => {
