@@ -40,6 +40,8 @@ export class ServerWire<R extends ServerRole> {
   private closed = false
   private lastAppend: Append | undefined
   private lastAppendBytes: Uint8Array = EMPTY_BYTES
+  private lastProposal: Message | undefined
+  private lastProposalBytes: Uint8Array = EMPTY_BYTES
 
   constructor(options: ServerWireOptions<R>) {
     this.options = options
@@ -63,6 +65,7 @@ export class ServerWire<R extends ServerRole> {
   send(to: NodeId, message: WireMessages[R]['says']): void {
     const peer = this.closed ? undefined : this.peers.get(to)
     if (peer === undefined) return
+    if (message.kind === 'propose') return peer.send(this.encodeProposal(message))
     const tail = tailOf(message as Message)
     if (tail === undefined || tail.length <= FRAGMENT_BYTES) {
       return peer.send(
@@ -102,6 +105,21 @@ export class ServerWire<R extends ServerRole> {
     this.lastAppend = message
     this.lastAppendBytes = encodeMessage(message, nodeText)
     return this.lastAppendBytes
+  }
+
+  // A register with its history is the largest of the control messages, and goes to all config servers while writes wait.
+  private encodeProposal(message: Message): Uint8Array {
+    if (this.lastProposal !== message) {
+      if (this.lastProposal === undefined) afterTurn(this.forgetProposal)
+      this.lastProposal = message
+      this.lastProposalBytes = encodeMessage(message, nodeText)
+    }
+    return this.lastProposalBytes
+  }
+
+  private readonly forgetProposal = (): void => {
+    this.lastProposal = undefined
+    this.lastProposalBytes = EMPTY_BYTES
   }
 
   private readonly forgetAppend = (): void => {

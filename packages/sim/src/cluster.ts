@@ -248,7 +248,9 @@ export class Cluster {
 
   #event(node: NodeId, name: string, fields: Readonly<Record<string, unknown>>): void {
     this.onEvent?.(node, name, fields)
-    if (name === 'drainEnded') this.oracle.drainEnded(node, fields['leads'] === true)
+    const { for: next, epoch, leads } = fields
+    if (name === 'drainEnded' && leads === true && Number(epoch) < Number(next))
+      this.oracle.drainUndone(node, Number(epoch))
     this.events.set(name, (this.events.get(name) ?? 0) + 1)
     const how = fields['how'] ?? fields['cause']
     if (typeof how === 'string') {

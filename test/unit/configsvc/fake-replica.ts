@@ -47,6 +47,8 @@ export class FakeReplica {
   trouble: Report['trouble']
   /** Whether it answers DRAIN; how often it was told to admit again; whether it goes down, and was told that it may. */
   drains = true
+  /** Entries that it says to be in flight when it is drained: none, unless it is wrong. */
+  uncommitted = 0
   resumed = 0
   leaving = false
   mayLeave = false
@@ -171,20 +173,7 @@ export class FakeReplica {
                 ? 'later attempt'
                 : ''
         if (refuse === '') this.sealedFor = m.epoch
-        this.send(from, {
-          kind: 'sealReply',
-          group: this.group,
-          epoch: m.epoch,
-          ok: refuse === '',
-          reason: refuse,
-          ownEpoch: this.epoch,
-          sealedFor: this.sealedFor,
-          nextIndex: this.next,
-          base: 1,
-          commitIndex: this.commit,
-          lineage: this.lineage.map(([e, s]) => [e, s] as [number, number]),
-          digest: this.digest,
-        })
+        this.answerSeal(from, m.epoch, refuse)
         return
       }
       case 'learn':
@@ -210,7 +199,14 @@ export class FakeReplica {
         this.send(from, { kind: 'relinquished', group: this.group, epoch: m.epoch })
         return
       case 'drain':
-        if (this.drains) this.send(from, { kind: 'drained', group: this.group, epoch: m.epoch, nextIndex: this.next })
+        if (!this.drains) return
+        if (!this.leads(m.prev)) {
+          this.send(from, { kind: 'drained', group: this.group, epoch: m.epoch, nextIndex: this.next })
+          return
+        }
+        this.sealedFor = Math.max(this.sealedFor, m.epoch)
+        this.commit = this.next - this.uncommitted
+        this.answerSeal(from, m.epoch, '')
         return
       case 'resume':
         this.resumed++
@@ -221,6 +217,29 @@ export class FakeReplica {
       case 'announce':
         return
     }
+  }
+
+  /** It is the one incarnation that proposes in `epoch`, or was that until it was drained. */
+  private leads(epoch: number): boolean {
+    const primary = this.configuration?.members[0] === this.id && this.configuration.epoch === epoch
+    return primary && this.epoch === epoch && this.activated && this.claimedBefore !== epoch
+  }
+
+  private answerSeal(to: NodeId, epoch: number, refusal: string): void {
+    this.send(to, {
+      kind: 'sealReply',
+      group: this.group,
+      epoch,
+      ok: refusal === '',
+      reason: refusal,
+      ownEpoch: this.epoch,
+      sealedFor: this.sealedFor,
+      nextIndex: this.next,
+      base: 1,
+      commitIndex: this.commit,
+      lineage: this.lineage.map(([e, s]) => [e, s] as [number, number]),
+      digest: this.digest,
+    })
   }
 
   private onEnter(from: NodeId, m: Extract<ConfigToReplica, { kind: 'enter' }>): void {

@@ -50,15 +50,47 @@ it('handover_toWhoeverIsNoMember_isRefused', () => {
   expect(handOver(net, spare)).toMatchObject({ ok: false, message: expect.stringContaining('is not a member') })
 })
 
-it('plannedChange_drainsTheTargetFirst_thenThePrimary_thenSeals', () => {
+it('plannedChange_drainsTheTargetFirst_thenThePrimary_whoseAnswerSealsTheEpoch', () => {
   const net = running()
-  const heard = listen(net, 'announce', 'drain', 'drained', 'seal')
+  const heard = listen(net, 'announce', 'drain', 'drained', 'seal', 'sealReply', 'enter')
   expect(handOver(net, 'r2')).toMatchObject({ ok: true })
-  const drains = heard.filter((what) => what.startsWith('drain ') || what.startsWith('seal'))
-  expect(drains[0]).toBe('drain r2')
-  expect(drains.indexOf('drain r1')).toBeGreaterThan(0)
-  expect(drains.indexOf('drain r1')).toBeLessThan(drains.findIndex((what) => what.startsWith('seal')))
   expect(heard[0]).toMatch(/^announce/)
+  const asked = heard.filter((what) => /^(drain|seal|enter) /.test(what))
+  expect(asked.slice(0, 2)).toEqual(['drain r2', 'drain r1'])
+  // One answer is enough: nobody is asked to seal, and ENTER follows at once.
+  expect(asked[2]).toMatch(/^enter/)
+  expect(asked.filter((what) => what.startsWith('seal'))).toEqual([])
+  expect(net.main!.history.at(-1)!.catchUp.map(({ how }) => how)).toEqual(['none', 'none', 'none'])
+})
+
+it('drainedPrimary_thatLacksWhatItReported_orHasSomethingInFlight_isNotEnough_allAreSealed', () => {
+  for (const wrong of ['lost', 'inFlight'] as const) {
+    const net = running()
+    const r1 = net.replicas.get('r1')!
+    for (let i = 0; i < 5; i++) net.write()
+    net.runFor(500)
+    const { next } = r1
+    const sealed = new Set<string>()
+    net.filter = (_from, to, { kind }) => {
+      if (kind === 'seal') sealed.add(to)
+      if (kind === 'drain' && to === 'r1' && wrong === 'lost') r1.next = next - 1
+      if (kind === 'drain' && wrong === 'inFlight') r1.uncommitted = 1
+      return true
+    }
+    const ended = wrong === 'lost' ? { ok: false, message: 'r1 has lost data' } : { ok: true }
+    expect(handOver(net, 'r2')).toMatchObject(ended)
+    expect([...sealed]).toEqual(['r1', 'r2', 'r3'])
+    net.runUntil(() => net.main!.epoch > 1, 5_000, 'the next epoch')
+    expect(net.main!.start).toBe(next)
+  }
+})
+
+it('primaryThatMayNotLead_isSealedWithTheOthers', () => {
+  const net = running()
+  net.replicas.get('r1')!.claimedBefore = 1
+  const heard = listen(net, 'seal')
+  expect(handOver(net, 'r2')).toMatchObject({ ok: true })
+  expect(heard).toContain('seal r3')
 })
 
 it('failover_drainsNobody', () => {

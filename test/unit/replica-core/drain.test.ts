@@ -17,11 +17,14 @@ function drain(s: Setup, to: readonly string[], members: readonly string[] = NEX
   for (const id of to) s.config.send(id, drainMessage(s, members))
 }
 
-const drained = (s: Setup): readonly { from: string }[] => s.c.sent.filter(({ message }) => message.kind === 'drained')
+const answersTo = (s: Setup, ...kinds: string[]): readonly { from: string; message: { kind: string } }[] =>
+  s.c.sent.filter(({ to, message }) => to === 'c1' && kinds.includes(message.kind))
+const seals = (s: Setup): readonly { from: string }[] => answersTo(s, 'sealReply')
+const writesUnderWay = (s: Setup, id: string): number => s.c.server(id).writing.length
 const refusals = (s: Setup): unknown[] => s.clerk.replies.filter((r) => r.kind === 'refused')
 const lastOf = (s: Setup): { kind: string } | undefined => s.clerk.replies.at(-1)
 
-it('drain_waitsForWhatIsInFlight_thenSaysSo', () => {
+it('drain_waitsForWhatIsInFlight_thenThePrimaryIsSealed_andSaysSo', () => {
   const s = startCluster()
   addAll(s, [1])
   s.c.cut.add('c>a')
@@ -29,14 +32,97 @@ it('drain_waitsForWhatIsInFlight_thenSaysSo', () => {
   s.c.run(5)
   drain(s, ['a'])
   s.c.run(60)
-  expect(drained(s)).toEqual([])
+  expect(seals(s)).toEqual([])
+  expect(s.c.view('a').sealed).toBe(false)
   s.c.cut.clear()
-  s.c.run(400, () => drained(s).length > 0)
-  const { nextIndex, commitIndex } = s.c.view('a')
-  expect(drained(s)).toMatchObject([{ from: 'a', message: { epoch: 2, nextIndex } }])
+  s.c.run(400, () => seals(s).length > 0)
+  const { nextIndex, commitIndex, meta } = s.c.view('a')
+  expect(seals(s)).toMatchObject([{ from: 'a', message: { epoch: 2, ok: true, nextIndex, commitIndex: nextIndex } }])
   expect(commitIndex).toBe(nextIndex)
+  expect(meta.sealedFor).toBe(2)
   s.c.run(20)
   expect(s.clerk.open).toBe(0)
+})
+
+it('drainedPrimary_answersBeforeItsSealIsDurable_whichFollows', () => {
+  const s = startCluster()
+  addAll(s, [1])
+  s.c.run(20)
+  s.c.faults.diskMs = 50
+  drain(s, ['a'])
+  s.c.run(20, () => seals(s).length > 0)
+  expect(seals(s)).toHaveLength(1)
+  expect(s.c.server('a').disk.meta.sealedFor).toBe(1)
+  s.c.run(60)
+  expect(s.c.server('a').disk.meta.sealedFor).toBe(2)
+})
+
+it('drainedPrimary_whoseSealIsLost_neverLeadsItsEpochAgain', () => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const s = startCluster({ seed })
+    addAll(s, [1])
+    s.c.run(20)
+    s.c.faults.diskMs = 1_000
+    drain(s, ['a'])
+    s.c.run(20, () => seals(s).length > 0)
+    s.c.crash('a')
+    s.c.faults.diskMs = 0.2
+    s.c.start('a')
+    s.c.run(300)
+    expect(s.c.view('a').isPrimary).toBe(false)
+    const { nextIndex } = s.c.view('a')
+    s.clerk.resend()
+    s.clerk.add([1])
+    s.c.run(50)
+    expect(s.c.view('a').nextIndex).toBe(nextIndex)
+    // Sealed, or unable to lead: either begins a new epoch.
+    const reports = answersTo(s, 'report').filter(({ from }) => from === 'a')
+    expect(reports.at(-1)).toMatchObject({ message: { cannotLead: true } })
+  }
+})
+
+it('drainAskedAgain_isAnsweredAgain_onceTheSealIsDurable', () => {
+  const s = startCluster()
+  addAll(s, [1])
+  s.c.cut.add('a>c1')
+  drain(s, ['a'])
+  s.c.run(20)
+  const { length } = seals(s)
+  expect(length).toBe(1)
+  s.c.cut.clear()
+  drain(s, ['a'])
+  s.c.run(20)
+  expect(seals(s)).toHaveLength(2)
+  expect(seals(s)[1]).toMatchObject({ from: 'a', message: { epoch: 2, ok: true } })
+})
+
+it('enterWithoutSeal_isOneWrite_thePromiseWithIt', () => {
+  const s = startCluster()
+  addAll(s, [1])
+  drain(s, ['b', 'a'])
+  s.c.run(20, () => seals(s).length > 0)
+  s.c.run(20)
+  s.c.faults.diskMs = 20
+  const { nextIndex, meta } = s.c.view('a')
+  const entry = (id: string): ReturnType<Setup['config']['entry']> => s.config.entry(id)
+  s.config.send('c', {
+    kind: 'enter',
+    group: 'main',
+    epoch: 2,
+    prev: 1,
+    checkpointId: 'k2',
+    start: nextIndex,
+    lineage: meta.lineage.map(([epoch, at]) => [epoch, at]),
+    digest: 'counter-1',
+    sources: [{ server: entry('a'), base: 1 }],
+    members: NEXT.map(entry),
+    params: s.config.configuration.params,
+  })
+  s.c.run(5, () => writesUnderWay(s, 'c') > 0)
+  expect(writesUnderWay(s, 'c')).toBe(1)
+  expect(s.c.server('c').disk.meta).toMatchObject({ epoch: 1, sealedFor: 1 })
+  s.c.run(100, () => writesUnderWay(s, 'c') === 0)
+  expect(s.c.server('c').disk.meta).toMatchObject({ epoch: 2, sealedFor: 2, checkpointId: 'k2' })
 })
 
 it('drainedPrimary_admitsNothing_andNamesTheNext', () => {
@@ -107,6 +193,10 @@ it('primaryThatStays_holdsWhatComes', () => {
 
 it('drain_thatNobodyKeepsUp_endsByItself', () => {
   const s = startCluster()
+  // Something is in flight that does not end.
+  s.c.cut.add('c>a')
+  s.clerk.add([1])
+  s.c.run(5)
   drain(s, ['b', 'a'])
   s.c.run(20)
   expect(s.c.view('a').draining).toBe(true)
@@ -118,18 +208,23 @@ it('drain_thatNobodyKeepsUp_endsByItself', () => {
   expect(s.c.view('a').draining).toBe(true)
   s.c.run(260)
   expect(s.c.view('a').draining).toBe(false)
+  s.c.cut.clear()
   addAll(s, [1])
   expect(s.clerk.problems).toEqual([])
 })
 
 it('targetOfAnAttemptThatEnded_tellsItsClerksToGoBack', () => {
   const s = startCluster()
+  s.c.cut.add('c>a')
+  s.clerk.add([1])
+  s.c.run(5)
   drain(s, ['b', 'a'])
   s.c.run(20)
   s.clerk.primary = 'b'
   s.clerk.add([1])
   s.c.run(20)
   expect(refusals(s)).toEqual([])
+  s.c.cut.clear()
   for (const id of ['a', 'b']) s.config.send(id, { kind: 'resume', group: 'main', epoch: s.config.reserved + 1 })
   s.c.run(20)
   expect(lastOf(s)).toMatchObject({ kind: 'refused', reason: 'moved', primary: 'a' })

@@ -48,8 +48,10 @@ describe('operations that depend on the time', () => {
     const s = startCluster()
     s.c.faults.diskMs = 40
     // The first record is under way, the second one waits for it and grows.
-    s.c.client('a', 1, message(s, 1, 7))
-    s.c.client('a', 1, message(s, 2, 8))
+    for (const [i, key] of [7, 8].entries()) {
+      s.c.input('a', { kind: 'client', connection: 1, message: message(s, i + 1, key) })
+      s.c.run(0)
+    }
     s.c.run(5)
     s.c.client('a', 1, message(s, 3, 9, TIMED_KEY, 9))
     s.c.run(500)

@@ -18,6 +18,8 @@ export const INSTALL_PATIENCE_MS = 30_000
 export const LEARN_PATIENCE_MS = 15_000
 /** A learner is given up after this many T_fail of silence: nothing is stopped meanwhile, and installing a snapshot may stall it. */
 export const LEARNER_SILENCE_FACTOR = 10
+/** What an epoch cost waits so long for another value of the register to go with, ms: longer than what waited needs to be admitted. */
+export const MEASURED_AFTER_MS = 100
 /** First and longest pause between attempts that fail one after the other, ms. */
 export const RETRY_MIN_MS = 50
 export const RETRY_MAX_MS = 2_000

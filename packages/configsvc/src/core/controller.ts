@@ -8,7 +8,6 @@ import type {
   ConfigToClient,
   ConfigToReplica,
   ConnectionId,
-  EpochSummary,
   EventName,
   Millis,
   NodeId,
@@ -33,8 +32,10 @@ import { RETRY_MAX_MS, RETRY_MIN_MS } from './bounds.js'
 import { Detector } from './detector.js'
 import { Distrust } from './distrust.js'
 import { Leases } from './leases.js'
+import { MeasuredLines } from './measured-lines.js'
 import { Operators } from './operators.js'
 import { Pauses } from './pauses.js'
+import type { MeasuredPauses } from './pauses.js'
 import { nextPlan } from './planner.js'
 import type { Planned } from './planner.js'
 import type { Done, Mutate } from './register/proposer.js'
@@ -75,6 +76,7 @@ export class GroupController {
   note = ''
   private readonly host: ControllerHost
   private readonly pauses = new Pauses()
+  private readonly measured = new MeasuredLines()
   private readonly distrust = new Distrust()
   private readonly absentees = new Absentees()
   private readonly operators: Operators
@@ -101,7 +103,7 @@ export class GroupController {
     if (this.running !== undefined) return this.running.until ?? Infinity
     const { now, chosen } = this.host
     const deaths = chosen.members.map((id) => this.detector.silentAt(id)).filter((at) => at > now)
-    return Math.min(this.planAgainAt, this.retryAt > now ? this.retryAt : Infinity, ...deaths)
+    return Math.min(this.planAgainAt, this.measured.dueAt, this.retryAt > now ? this.retryAt : Infinity, ...deaths)
   }
 
   get attempt(): string | undefined {
@@ -113,6 +115,7 @@ export class GroupController {
     const until = this.running?.until
     if (until !== undefined && this.host.now >= until) this.resume({ kind: 'time' })
     this.maybeBegin()
+    if (this.running === undefined && this.measured.isDue(this.host.now)) this.update((s) => s)
   }
 
   /** PROTOCOL 2: after its own stall the detector counts anew. */
@@ -206,12 +209,25 @@ export class GroupController {
     const { now, chosen } = this.host
     if (!leading || epoch !== chosen.epoch || server.id !== chosen.members[0]) return
     const pauses = this.pauses.leads(now, epoch)
-    if (pauses === undefined) return
-    const { writePauseMs, readPauseMs } = pauses
-    const line = (e: EpochSummary): EpochSummary => (e.epoch === epoch ? { ...e, writePauseMs, readPauseMs } : e)
-    this.host.update(
-      (s) => ({ ...s, history: s.history.map(line) }),
-      () => this.host.event('epochMeasured', { group: chosen.group, ...pauses }),
+    if (pauses !== undefined) this.measured.add(now, pauses)
+  }
+
+  /** A new value, with what epochs cost that is not written yet. */
+  private update(mutate: Mutate, done: Done = () => {}): void {
+    const { host, measured } = this
+    let written: readonly MeasuredPauses[] = []
+    host.update(
+      (s) => {
+        const next = mutate(s)
+        if (next === undefined) return undefined
+        const whole = measured.write(next)
+        written = whole.written
+        return whole.value
+      },
+      (value) => {
+        for (const pauses of written) host.event('epochMeasured', { group: host.chosen.group, ...pauses })
+        done(value)
+      },
     )
   }
 
@@ -307,7 +323,7 @@ export class GroupController {
       return
     }
     running.until = undefined
-    this.host.update(wait.mutate, (value) => this.resume({ kind: 'chosen', value }))
+    this.update(wait.mutate, (value) => this.resume({ kind: 'chosen', value }))
   }
 
   private finish(running: Running, result: AttemptResult): void {

@@ -1,6 +1,6 @@
-// DRAIN (PROTOCOL 2, planned changes): the primary of the running epoch admits no more, commits what is in flight and says so; the primary of
-// the next one holds what clerks send it meanwhile, and admits it in its order when it leads. Nothing of this is durable and no safety
-// rests on it: SEAL ends the epoch whether it was drained or not, and a drain that nobody keeps up ends by itself.
+// DRAIN (PROTOCOL 2, planned changes): the primary of the running epoch admits no more, commits what is in flight, seals itself and says so as
+// it would to SEAL; the primary of the next one holds what clerks send it meanwhile, and admits it in its order when it leads. No safety
+// rests on holding or on admitting no more: SEAL ends an epoch that was not drained, and a drain that nobody keeps up ends by itself.
 import { MAX_UNCOMMITTED_BYTES, ownOps } from '@coppice/protocol'
 import type {
   ConfigToReplica,
@@ -15,6 +15,7 @@ import type {
 import type { Primary } from './primary.js'
 import { refusedMessage } from './replies.js'
 import type { Replication } from './replication.js'
+import type { Sealing } from './seal.js'
 import type { Shared } from './shared.js'
 
 type DrainMessage = Extract<ConfigToReplica, { kind: 'drain' }>
@@ -29,15 +30,17 @@ export class Drain {
   readonly #s: Shared
   readonly #primary: Primary
   readonly #replication: Replication
+  readonly #sealing: Sealing
   /** Who waits to hear that nothing is in flight. */
   #asker: NodeId | undefined
   #held: Held[] = []
   #heldBytes = 0
 
-  constructor(shared: Shared, primary: Primary, replication: Replication) {
+  constructor(shared: Shared, primary: Primary, replication: Replication, sealing: Sealing) {
     this.#s = shared
     this.#primary = primary
     this.#replication = replication
+    this.#sealing = sealing
   }
 
   onDrain(from: NodeId, m: DrainMessage): void {
@@ -45,6 +48,9 @@ export class Drain {
     const target = m.members[0]?.id
     // Late: this store is in that epoch, or promised a later one.
     if (target === undefined || m.epoch <= s.meta.epoch || m.epoch < s.meta.sealedFor) return
+    // Sealed for it already: the answer was lost, or is under way.
+    if (s.sealed && m.epoch === s.meta.sealedFor && s.primary === s.options.id)
+      return this.#sealing.again(from, m.epoch)
     const leads = s.leading && s.running && m.prev === s.meta.epoch
     if (target !== s.options.id && !leads) return this.#say(from, m.epoch) // nothing is admitted here
     const { failMs } = s.params
@@ -97,13 +103,13 @@ export class Drain {
     return drain === undefined || this.#namesOnly ? Infinity : drain.until
   }
 
-  /** After each step: says that nothing is in flight any more, and ends what is over. */
+  /** After each step: ends the epoch of this primary once nothing is in flight any more, and the drain once it is over. */
   settle(): void {
     const s = this.#s
     const { drain } = s
     if (drain === undefined) return
     if (this.#asker !== undefined && s.leading && s.commitIndex === s.log.nextIndex) {
-      this.#say(this.#asker, drain.epoch)
+      this.#sealing.drained(this.#asker, drain.epoch)
       this.#asker = undefined
     }
     if (this.#over(drain)) this.#end()

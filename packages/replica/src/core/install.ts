@@ -8,6 +8,7 @@ import type { ReplicaMeta } from './io.js'
 import type { Lease } from './lease.js'
 import { lineageBelow } from './lineage/edit.js'
 import { planDelta } from './lineage/plan-delta.js'
+import type { DeltaPlan } from './lineage/plan-delta.js'
 import type { Membership } from './membership.js'
 import type { Sealing } from './seal.js'
 import type { Shared } from './shared.js'
@@ -82,24 +83,30 @@ export class Install {
     this.#fetch.stop()
     this.#attempt = { message: m, failure: '' }
     for (const server of [...m.members, ...m.sources.map((x) => x.server)]) this.#membership.address(server)
-    this.#sealing.promise(m.epoch) // D2: T durably promised E before anything is changed
     this.#sealing.freeze()
+    // D2: T durably promised E before anything is changed. Where nothing but marks is, the promise is one of them.
+    if (this.#plan(m).action !== 'none') this.#sealing.promise(m.epoch)
     const installed = s.recovered.snapshotId.startsWith(`x${m.epoch}.`)
     this.#how = installed ? 'full' : 'none'
     this.#bytes = installed ? s.log.snapshotBytes : 0
     this.#advance()
   }
 
-  /** Plans from where the log is now, and does the next step of the plan. */
+  /** From where the log is now. */
+  #plan(m: EnterMessage, noDelta = false): DeltaPlan {
+    const s = this.#s
+    const base = noDelta ? Infinity : Math.min(Infinity, ...m.sources.map((x) => x.base))
+    return planDelta(
+      { lineage: sourceLineage(m), next: m.start, base },
+      { lineage: s.meta.lineage, next: s.log.nextIndex, base: s.log.snapshotIndex, commit: s.commitIndex },
+    )
+  }
+
+  /** Does the next step of the plan. */
   #advance(noDelta = false): void {
     const s = this.#s
     const { message: m } = this.#attempt!
-    const lineage = sourceLineage(m)
-    const base = noDelta ? Infinity : Math.min(Infinity, ...m.sources.map((x) => x.base))
-    const plan = planDelta(
-      { lineage, next: m.start, base },
-      { lineage: s.meta.lineage, next: s.log.nextIndex, base: s.log.snapshotIndex, commit: s.commitIndex },
-    )
+    const plan = this.#plan(m, noDelta)
     switch (plan.action) {
       case 'none':
         return this.#enter(m)
@@ -183,7 +190,7 @@ export class Install {
   #enter(m: EnterMessage): void {
     const s = this.#s
     // Re-check: a newer promise came while the log was brought.
-    if (s.meta.sealedFor !== m.epoch || s.log.nextIndex !== m.start) return this.#fail('overtaken by a newer epoch')
+    if (s.meta.sealedFor > m.epoch || s.log.nextIndex !== m.start) return this.#fail('overtaken by a newer epoch')
     this.#attempt = undefined
     this.#lease.drop('a new epoch is entered')
     s.activated = false
@@ -195,7 +202,7 @@ export class Install {
     const { epoch, checkpointId, start } = m
     // Its primary claims it in the same write (PROTOCOL 2.7): writes wait for one disk less.
     const claim = m.members[0]?.id === s.options.id ? epoch : s.meta.claim
-    s.writeMeta({ epoch, checkpointId, start, lineage, claim }, () =>
+    s.writeMeta({ epoch, checkpointId, start, sealedFor: epoch, lineage, claim }, () =>
       s.event('entered', { how: this.#how, start, bytes: this.#bytes }),
     )
   }

@@ -89,7 +89,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#upkeep = new ClerkUpkeep(s, this.#primary)
     this.#time = new MachineTime(s, this.#primary)
     this.#leaving = new Leaving(s, this.#reporter)
-    this.#drain = new Drain(s, this.#primary, this.#replication)
+    this.#drain = new Drain(s, this.#primary, this.#replication, this.#sealing)
     this.#announcement = new Announcement(s, this.#membership, this.#upkeep)
     this.#released = s.commitIndex
     this.view = viewOf(s, this.#lease)

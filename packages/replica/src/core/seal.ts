@@ -1,5 +1,5 @@
-// SEAL and RELINQUISH (PROTOCOL 2.3, 2.5): the promise to an epoch above the own one, durable before it is answered. From then on
-// the log is frozen until ENTER.
+// SEAL and RELINQUISH (PROTOCOL 2.3, 2.5): the promise to an epoch above the own one, durable before it is answered, but for a drained
+// primary's. From then on the log is frozen until ENTER.
 import type { ConfigToReplica, Epoch, NodeId } from '@coppice/protocol'
 import type { Backup } from './backup.js'
 import type { Lease } from './lease.js'
@@ -44,11 +44,26 @@ export class Sealing {
     // Another attempt got further.
     if (m.epoch < sealedFor) return this.#answer(from, m.epoch, `sealed for ${sealedFor} already`)
     this.promise(m.epoch)
+    this.again(from, m.epoch)
+  }
+
+  /** Answers that this store is sealed for `epoch`, once that is durable. */
+  again(to: NodeId, epoch: Epoch): void {
+    const s = this.#s
     const frozen = s.log.nextIndex
     s.disk.whenDurable(() => {
       // ENTER overtook this answer and changes the log: it is not what was sealed any more.
-      if (!s.reloading && s.log.nextIndex === frozen) this.#answer(from, m.epoch, '') // the seal is durable before it is answered
+      if (!s.reloading && s.log.nextIndex === frozen) this.#answer(to, epoch, '') // the seal is durable before it is answered
     })
+  }
+
+  /**
+   * The primary's own epoch ends here, drained: all it proposed is committed, and nobody else proposes in it, this server after a restart
+   * neither (PROTOCOL 2.7, its claim). So the answer need not wait for the mark, which is for reports and for ENTERs of older attempts.
+   */
+  drained(to: NodeId, epoch: Epoch): void {
+    this.promise(epoch)
+    this.#answer(to, epoch, '')
   }
 
   /** Promises `epoch`: flushes what was admitted, then the mark, in order, one durable point. */

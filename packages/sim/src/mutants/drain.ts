@@ -5,7 +5,7 @@ const CORE = 'replica/dist/core'
 
 export const DRAIN_MUTANTS: readonly Mutant[] = [
   {
-    // It says that nothing is in flight, and takes more.
+    // It says that its epoch ends here, and takes more.
     name: 'drained primary admits',
     rule: 'PROTOCOL 2',
     edits: [
@@ -13,6 +13,15 @@ export const DRAIN_MUTANTS: readonly Mutant[] = [
         file: `${CORE}/primary.js`,
         find: 'this.#s.leading && this.#s.running && !this.#s.draining;',
         replace: 'this.#s.leading && this.#s.running;',
+      },
+      {
+        file: `${CORE}/seal.js`,
+        find: `this.promise(epoch);
+        this.#answer(to, epoch, '');`,
+        replace: `const { meta } = this.#s;
+        this.#s.meta = { ...meta, sealedFor: epoch };
+        this.#answer(to, epoch, '');
+        this.#s.meta = meta;`,
       },
     ],
     story: 'handed-over-under-load',
@@ -54,6 +63,17 @@ export const DRAIN_MUTANTS: readonly Mutant[] = [
       },
     ],
     story: 'drained-and-sealed-and-asked-again',
+    seeds: 3,
+  },
+  {
+    // It answered before its seal was durable, and forgets it: only its claim is left. Nor does it tell that it cannot lead.
+    name: 'drained primary resumes its epoch',
+    rule: 'PROTOCOL 2.7',
+    edits: [
+      { file: `${CORE}/primary.js`, find: 'if (s.recovered.meta.claim === epoch)', replace: 'if (false)' },
+      { file: `${CORE}/report.js`, find: 's.recovered.meta.claim === meta.epoch', replace: 'false' },
+    ],
+    story: 'drained-and-restarted-and-asked-again',
     seeds: 3,
   },
 ]

@@ -43,6 +43,11 @@ export class Logs {
     this.#proposers.set(epoch, incarnation)
   }
 
+  /** The incarnation that proposed in `epoch`; undefined: none has. */
+  proposer(epoch: Epoch): string | undefined {
+    return this.#proposers.get(epoch)
+  }
+
   /** A store entered `epoch`. */
   entered(node: string, epoch: Epoch, checkpointId: string, start: Index): void {
     const before = this.#entered.get(epoch)

@@ -25,8 +25,8 @@ export class Oracle {
   readonly #bytes: BytesPort
   readonly #versionOfAnswer = new Map<string, Index>()
   readonly #repliedTo = new Map<number, number>()
-  /** Primaries that said DRAINED and have not said since that they admit again: the epoch, and where its log ended. */
-  readonly #drained = new Map<NodeId, { readonly epoch: Epoch; readonly next: Index }>()
+  /** By epoch: where its drained primary ended it, by an answer that did not wait for its disk. */
+  readonly #drainedAt = new Map<Epoch, Index>()
   drains = 0
   undoneDrains = 0
   hashComparisons = 0
@@ -99,17 +99,12 @@ export class Oracle {
           return `${host.id} proposes in epoch ${message.epoch}, whose primary is ${value?.members[0] ?? 'nobody: it never ran'}`
         })
         this.logs.proposes(message.epoch, `${host.id}.${host.generation}`)
-        this.#drainedProposes(host, message.epoch, message.prevIndex)
-        break
-      }
-      case 'drained':
-        if (host.view?.isPrimary !== true) break
-        this.drains++
-        this.#drained.set(host.id, { epoch: host.view.meta.epoch, next: message.nextIndex })
-        check(host.view.commitIndex === message.nextIndex, 'drain', () => {
-          return `${host.id} says drained at ${message.nextIndex} and knows ${host.view?.commitIndex} committed`
+        const end = this.#drainedAt.get(message.epoch)
+        check(end === undefined || message.prevIndex < end, 'drain', () => {
+          return `${host.id} proposes ${message.prevIndex} in epoch ${message.epoch} after it was drained at ${end}`
         })
         break
+      }
       case 'appendAck':
         check(message.durableIndex <= store.end, 'I8', () => {
           return `${host.id} tells ${to} that ${message.durableIndex} is durable; its disk has ${store.end}`
@@ -117,11 +112,8 @@ export class Oracle {
         break
       case 'sealReply':
         if (!message.ok) break
-        check(
-          store.meta.sealedFor >= message.epoch,
-          'I2',
-          () => `${host.id} answers SEAL(${message.epoch}) before it is durable`,
-        )
+        // PROTOCOL 2.3: the mark may follow the answer of the one incarnation that proposes in an epoch, if all it proposed is committed.
+        if (store.meta.sealedFor < message.epoch) this.#drains(host, message)
         // ENTER may have cut the log in the same commit; what was sealed was there.
         check(
           message.nextIndex <= store.highestEnd,
@@ -139,19 +131,23 @@ export class Oracle {
     }
   }
 
-  /** A drained primary proposes nothing more in its epoch, unless it said before that it admits again. */
-  #drainedProposes(host: ReplicaHost, epoch: Epoch, index: Index): void {
-    const drained = this.#drained.get(host.id)
-    check(drained === undefined || drained.epoch !== epoch || index < drained.next, 'drain', () => {
-      return `${host.id} proposes ${index} in epoch ${epoch} after it said that it is drained at ${drained?.next}`
+  #drains(host: ReplicaHost, message: Extract<Message, { kind: 'sealReply' }>): void {
+    const { ownEpoch, nextIndex, commitIndex } = message
+    const value = this.registers.activations.get(ownEpoch)
+    const self = `${host.id}.${host.generation}`
+    const leads = value?.members[0] === host.id && (this.logs.proposer(ownEpoch) ?? self) === self
+    check(leads, 'I2', () => `${host.id} answers SEAL(${message.epoch}) before it is durable`)
+    check(commitIndex === nextIndex, 'drain', () => {
+      return `${host.id} is drained at ${nextIndex} and knows ${commitIndex} committed`
     })
+    this.drains++
+    this.#drainedAt.set(ownEpoch, nextIndex)
   }
 
-  /** It admits again, or its epoch is over. */
-  drainEnded(node: NodeId, leads: boolean): void {
-    const drained = this.#drained.get(node)
-    if (leads && this.replicas.find((r) => r.id === node)?.view?.meta.epoch === drained?.epoch) this.undoneDrains++
-    this.#drained.delete(node)
+  /** A primary that was told to drain admits again. */
+  drainUndone(node: NodeId, epoch: Epoch): void {
+    this.undoneDrains++
+    check(!this.#drainedAt.has(epoch), 'drain', () => `${node} admits again in epoch ${epoch}, in which it was drained`)
   }
 
   /** A replica answers a clerk: nothing uncommitted leaves it (I7). */
@@ -190,7 +186,6 @@ export class Oracle {
   // ---- cores
   /** A core was built from disk. */
   loaded(host: ReplicaHost): void {
-    this.#drained.delete(host.id)
     this.#seenCommit.set(host.id, 0)
     const { view } = host
     if (view !== undefined) {

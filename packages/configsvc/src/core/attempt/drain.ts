@@ -1,10 +1,11 @@
-// DRAIN (PROTOCOL 2, planned changes): whoever will be primary holds what clerks send it, then the primary of prev admits no more and commits
-// what is in flight, so that all seal at the same next and ENTER ships nothing. Learners follow meanwhile. It is bounded, and nothing
-// rests on it: SEAL ends the epoch in any case.
+// DRAIN (PROTOCOL 2, planned changes): whoever will be primary holds what clerks send it, then the primary of prev admits no more, commits what
+// is in flight and is sealed by that, so that ENTER ships nothing. Learners follow meanwhile. It is bounded, and nothing rests on it: SEAL
+// ends an epoch that was not drained.
 import type { ConfigState, ConfigToReplica, Epoch, Millis, NodeId } from '@coppice/protocol'
 import { REPEAT_MS } from '../bounds.js'
 import { abandoned, entryOf, repeatUntil } from './attempt.js'
 import type { AttemptEnv, AttemptPlan, AttemptResult, Step } from './attempt.js'
+import type { SealReply } from './seal.js'
 
 /** Part of T_fail for which the target is waited for, and for which the primary is. */
 const TARGET_PART = 1 / 8
@@ -14,6 +15,8 @@ const DRAIN_PART = 1 / 2
 export interface Drained {
   readonly kind: 'drained'
   readonly since: Millis
+  /** The primary's answer: it is sealed where all is committed. Undefined: it was not drained in time, or may not lead. */
+  readonly sealed: SealReply | undefined
 }
 
 export function* drain(
@@ -39,14 +42,22 @@ export function* drain(
   }
   const learners = plan.next.filter((id) => !prev.members.includes(id))
   const drained = new Set<NodeId>()
+  let sealed: SealReply | undefined
   let interrupted: string | undefined
-  const until = (whom: readonly NodeId[], waitedFor: NodeId, overAt: Millis): Step<void> =>
-    repeatUntil(env, {
+  const until = (whom: readonly NodeId[], waitedFor: NodeId, overAt: Millis): Step<void> => {
+    const begunAt = env.now
+    return repeatUntil(env, {
       everyMs: REPEAT_MS,
-      // Said again to those that are drained, too: it is what keeps the drain up.
-      pending: () => [...whom.map((id) => [id, message] as const), ...learners.map((id) => [id, learn] as const)],
+      pending: () => {
+        // Said again to those that are drained, too: it is what keeps the drain up.
+        const unsaid = whom.filter((id) => env.now > begunAt || !drained.has(id))
+        return [...unsaid.map((id) => [id, message] as const), ...learners.map((id) => [id, learn] as const)]
+      },
       onMessage: (from, reply) => {
         if (reply.kind === 'drained' && reply.epoch === r) drained.add(from)
+        if (reply.kind !== 'sealReply' || reply.epoch !== r || from !== primary || !reply.ok) return
+        drained.add(from)
+        sealed = reply
       },
       finished: () => {
         interrupted = env.interrupted()
@@ -54,6 +65,7 @@ export function* drain(
       },
       wakeAt: () => overAt,
     })
+  }
   if (target !== primary) yield* until([target], target, env.now + prev.params.failMs * TARGET_PART)
   const since = env.now
   if (interrupted === undefined)
@@ -64,7 +76,7 @@ export function* drain(
   }
   // What was committed last; it travels while the members are sealed.
   for (const id of learners) env.send(id, learn)
-  return { kind: 'drained', since }
+  return { kind: 'drained', since, sealed }
 }
 
 /** The attempt is given up: those that wait for its epoch need not wait until they notice by themselves. */

@@ -10,7 +10,8 @@ import { enter } from './enter.js'
 import type { EnterMessage, Entered, Patience } from './enter.js'
 import { prepare } from './prepare.js'
 import type { Learned } from './prepare.js'
-import { seal } from './seal.js'
+import { seal, sealedByDrain } from './seal.js'
+import type { SealReply } from './seal.js'
 
 /** Where the new epoch begins, and from whom its members get what they miss. */
 interface Beginning {
@@ -32,6 +33,7 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
   // 2 PREPARE: nothing is stopped yet.
   let learned: ReadonlyMap<NodeId, Learned> = new Map()
   let stoppedAt = env.now
+  let answer: SealReply | undefined
   if (plan.planned) {
     const prepared = yield* prepare(env, plan, prev, r, checkpointId)
     if (prepared.kind === 'abandoned') return prepared
@@ -40,6 +42,7 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
     const drained = yield* drain(env, plan, prev, r, checkpointId)
     if (drained.kind === 'abandoned') return drained
     stoppedAt = drained.since
+    answer = drained.sealed
   }
   const giveUp = (result: AttemptResult & { kind: 'abandoned' }): AttemptResult => {
     if (plan.planned) resume(env, plan, prev, r)
@@ -48,7 +51,7 @@ export function* reconfigure(env: AttemptEnv, plan: AttemptPlan, from: Epoch): S
 
   // 3 SEAL: the old epoch ends; epoch 1 has none before it (P7).
   if (prev.epoch > 0) env.pauses.writesStopped(stoppedAt)
-  const begun = prev.epoch === 0 ? bootstrap(env, plan) : yield* sealPrevious(env, plan, prev, r)
+  const begun = prev.epoch === 0 ? bootstrap(env, plan) : yield* sealPrevious(env, plan, prev, r, answer)
   if ('kind' in begun) return giveUp(begun)
 
   // 4 ENTER: all targets, or none.
@@ -110,9 +113,12 @@ function* sealPrevious(
   plan: AttemptPlan,
   prev: ConfigState,
   r: Epoch,
+  /** Of the primary, drained. */
+  drained: SealReply | undefined,
 ): Step<Beginning | (AttemptResult & { kind: 'abandoned' })> {
   env.stage('seal', { epoch: r, prev: prev.epoch, members: prev.members })
-  const sealed = yield* seal(env, prev, r, plan.next)
+  const byDrain = drained === undefined ? undefined : sealedByDrain(env, prev, drained)
+  const sealed = byDrain ?? (yield* seal(env, prev, r, plan.next))
   if (sealed.kind === 'abandoned') return sealed
   const unfit = plan.next.filter((id) => sealed.unfit.includes(id))
   const able = plan.next.filter((id) => !unfit.includes(id))

@@ -20,6 +20,19 @@ export interface Sealed {
   readonly unfit: readonly NodeId[]
 }
 
+/**
+ * What the drained primary's answer alone says (PROTOCOL 2.3: one answer is enough): nobody else proposes in prev and all it proposed is
+ * committed, so no member has more, and who has less is shipped it. Undefined: it is not fit to be the source, so the others are asked.
+ */
+export function sealedByDrain(env: AttemptEnv, prev: ConfigState, answer: SealReply): Sealed | undefined {
+  const source = prev.members[0]!
+  if (answer.cut !== undefined) env.detector.mayCut(answer.cut.epoch, source, answer.cut.at)
+  if (answer.commitIndex !== answer.nextIndex) return undefined
+  if (ranked(env, prev, new Map([[source, answer]])).length === 0) return undefined
+  const shippers = [{ id: source, base: answer.base }]
+  return { kind: 'sealed', source, answer, shippers, fit: [source], unfit: [] }
+}
+
 /** `next`: members aimed at. Those of prev among them must enter anyway, so they are waited for longer than the others. */
 export function* seal(
   env: AttemptEnv,

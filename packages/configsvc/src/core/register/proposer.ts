@@ -107,10 +107,16 @@ export class Proposer {
     this.inFlight = { value, done }
     this.holders = new Set()
     this.host.onProposing(value)
-    for (const id of this.host.electorate.audience) this.say(id, value)
+    // One message to all: it is encoded once.
+    const message = this.proposal(value)
+    for (const id of this.host.electorate.audience) this.host.send(id, message)
   }
 
   private say(to: NodeId, value: ConfigState): void {
-    this.host.send(to, { kind: 'propose', ballot: this.ballot, version: value.version, value })
+    this.host.send(to, this.proposal(value))
+  }
+
+  private proposal(value: ConfigState): ConfigToConfig {
+    return { kind: 'propose', ballot: this.ballot, version: value.version, value }
   }
 }

@@ -77,7 +77,7 @@ export class Arrows {
       case 'fetch':
         return message.kind === 'logChunk' || message.kind === 'snapshotChunk'
       case 'drain':
-        return message.kind === 'drained'
+        return message.kind === 'drained' || (message.kind === 'sealReply' && message.ok)
       case 'seal':
         return message.kind === 'sealReply' && message.ok
       case 'enter':

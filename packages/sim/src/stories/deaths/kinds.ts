@@ -23,7 +23,7 @@ export interface Cast {
 export interface Kind {
   readonly name: 'failover' | 'replace one' | 'replace all' | 'hand-over'
   readonly spares: number
-  /** Arrows that such a change does not have. */
+  /** Arrows that such a change does not have: a drained primary needs no SEAL. */
   readonly without: readonly Arrow[]
   next(c: Cluster, prev: readonly NodeId[]): readonly NodeId[]
   begin(c: Cluster, cast: Cast): void
@@ -46,15 +46,15 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'replace one',
     spares: 1,
-    without: [],
+    without: ['seal'],
     next: (c, prev) => [...prev.slice(1), spares(c, prev)[0]!],
     begin: operator,
   },
-  { name: 'replace all', spares: 3, without: [], next: spares, begin: operator },
+  { name: 'replace all', spares: 3, without: ['seal'], next: spares, begin: operator },
   {
     name: 'hand-over',
     spares: 1,
-    without: ['learn', 'fetch', 'relinquish'],
+    without: ['learn', 'fetch', 'seal', 'relinquish'],
     next: (_c, prev) => [prev[1]!, prev[0]!, prev[2]!],
     begin: (c, { next }) => c.requestHandover(c.replicas.find((r) => r.id === next[0])!),
   },
