@@ -2,7 +2,7 @@
 // garbage collector run all the time while a state was captured.
 
 /** Kept for later, at the most. */
-const MAX_SPARE = 16
+const MAX_SPARE = 32
 
 export class SpareBytes {
   readonly #usualBytes: number

@@ -17,4 +17,32 @@ export const LEARN_MUTANTS: readonly Mutant[] = [
     story: 'source-of-a-learner-dies',
     seeds: 2,
   },
+  {
+    // What it gave up for a snapshot that does not come is built upon as if it were there.
+    name: 'learner goes on with half a state',
+    rule: 'PROTOCOL 5',
+    edits: [
+      {
+        file: 'replica/dist/core/shared.js',
+        find: 'recallState() {',
+        replace: 'recallState() { return false;',
+      },
+    ],
+    story: 'snapshot-ends-halfway',
+    seeds: 2,
+  },
+  {
+    // The state that is rebuilt as a snapshot comes knows no clerk.
+    name: 'rebuilt without the table',
+    rule: 'PROTOCOL 6',
+    edits: [
+      {
+        file: 'replica/dist/core/rebuild.js',
+        find: 'this.#loader.add(next);',
+        replace: 'if (next[0] !== 1) this.#loader.add(next);',
+      },
+    ],
+    story: 'spare-learns-a-snapshot',
+    seeds: 2,
+  },
 ]

@@ -90,18 +90,12 @@ export function* prepare(
   yield* repeatUntil(env, {
     everyMs: LEARN_REPEAT_MS,
     pending: () => {
-      // A backup has more time than the primary; its commit follows within a message.
-      const running = prev.members.filter((id) => env.detector.alive(env.now, id))
-      const source = running.at(-1) ?? prev.members[0]!
-      const message = {
-        kind: 'learn',
-        group: prev.group,
-        attempt: tag,
-        epoch: prev.epoch,
-        source: entryOf(prev, source),
-      } as const
+      const sources = sourcesOf(env, prev)
+      const message = { kind: 'learn', group: prev.group, attempt: tag, epoch: prev.epoch } as const
       // Those that are ready, too: they go on, so as not to fall behind while the others learn.
-      const learn = [...learners.keys()].map((id) => [id, message] as const)
+      const learn = [...learners.keys()].map((id, i) => {
+        return [id, { ...message, source: entryOf(prev, sources[i % sources.length]!) }] as const
+      })
       return [...told.map((id) => [id, announce] as const), ...learn]
     },
     onMessage: (from, message) => {
@@ -138,6 +132,16 @@ export function* prepare(
     return [id, { how: l.how, bytes: Math.max(0, l.bytes), ms: l.bytes > 0 ? l.readyMs : 0 }]
   })
   return { kind: 'prepared', learned: new Map(learned) }
+}
+
+/**
+ * Whom learners bring their logs from, in turn: each ships to as few as can be. A backup has more time than the primary; its commit follows
+ * within a message.
+ */
+function sourcesOf(env: AttemptEnv, prev: ConfigState): readonly NodeId[] {
+  const [primary, ...backups] = prev.members
+  const running = backups.filter((id) => env.detector.alive(env.now, id)).toReversed()
+  return running.length > 0 ? running : [primary!]
 }
 
 /** Begins the next round if this one is over. Answers why the learner will never be near enough. */
