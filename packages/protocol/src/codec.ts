@@ -2,7 +2,8 @@
 // layouts below. Decoded data messages are views of the received bytes.
 import { z } from 'zod'
 import { DecodeError, EMPTY_BYTES, Reader, Writer } from './bytes.js'
-import { MAX_OPERATION_BYTES, MAX_RUN_REQUESTS } from './limits.js'
+import { checkChanges } from './changes.js'
+import { MAX_OPERATION_BYTES, MAX_RUN_REQUESTS, MAX_TOPIC_BYTES, MAX_WATCH_WINDOW_BYTES } from './limits.js'
 import { checkOps, NONCE_BYTES, RUN_REGISTER, RUN_REQUESTS, RUN_SKIP } from './record.js'
 import {
   clientToConfigSchema,
@@ -15,7 +16,7 @@ import {
   replicaToReplicaControlSchema,
 } from './messages/control.js'
 import type { Message } from './messages/index.js'
-import type { AppendMessage, RefusalReason } from './messages/data.js'
+import type { AppendMessage, ChangesMessage, RefusalReason, WatchEndReason } from './messages/data.js'
 import type { LogChunkMessage, SnapshotChunkMessage } from './messages/transfer.js'
 import type { LineageEntry } from './lineage.js'
 
@@ -38,6 +39,11 @@ const KIND_REPLIES = 17
 const KIND_REGISTERED = 18
 const KIND_REFUSED = 19
 const KIND_READ_REPLIES = 20
+const KIND_WATCH = 21
+const KIND_UNWATCH = 22
+const KIND_CREDIT = 23
+const KIND_CHANGES = 24
+const KIND_WATCH_END = 25
 const KIND_APPEND = 32
 const KIND_APPEND_ACK = 33
 const KIND_COMMIT = 34
@@ -75,7 +81,9 @@ const REASONS: readonly RefusalReason[] = [
   'invalid',
   'tooLarge',
 ]
+const CHANGES_HEAD_BYTES = 1 + 8 + 4 + 8
 const APPEND_HEAD_BYTES = 1 + 4 + 8 + 4 + 8
+const WATCH_ENDS: readonly WatchEndReason[] = ['compacted', 'moved', 'overloaded']
 const REFUSED_OF = ['requests', 'register', 'skip', 'reads'] as const
 
 /** UTF-8 conversion, injected by the runtime because pure code has no TextEncoder. */
@@ -84,8 +92,8 @@ export interface TextPort {
   decode(bytes: Uint8Array): string
 }
 
-/** Messages that end in bytes which are large and are there already: records of the log, pieces of a snapshot. */
-export type BulkMessage = AppendMessage | LogChunkMessage | SnapshotChunkMessage
+/** Messages that end in bytes which are large and are there already: records of the log, pieces of a snapshot, changes. */
+export type BulkMessage = AppendMessage | LogChunkMessage | SnapshotChunkMessage | ChangesMessage
 
 /** The bytes in which a message ends that may be a large one; undefined: it is none of those. */
 export function tailOf(message: Message): Uint8Array | undefined {
@@ -96,6 +104,8 @@ export function tailOf(message: Message): Uint8Array | undefined {
       return message.records
     case 'snapshotChunk':
       return message.bytes
+    case 'changes':
+      return message.changes.buffer.subarray(message.changes.start, message.changes.end)
     default:
       return undefined
   }
@@ -110,6 +120,8 @@ export function encodeHead(message: BulkMessage, text: TextPort): Uint8Array {
       return encodeMessage({ ...message, records: EMPTY_BYTES }, text)
     case 'snapshotChunk':
       return encodeMessage({ ...message, bytes: EMPTY_BYTES }, text)
+    case 'changes':
+      return encodeMessage({ ...message, changes: { buffer: EMPTY_BYTES, start: 0, end: 0 } }, text)
   }
 }
 
@@ -196,6 +208,49 @@ export function encodeMessage(message: Message, text: TextPort): Uint8Array {
       w.u53(message.minIndex)
       w.u32(Math.min(Math.ceil(message.ageMs), 0xffff_ffff))
       w.rawRange(message.replies.buffer, message.replies.start, message.replies.end)
+      return w.view()
+    }
+    case 'watch': {
+      const w = new Writer(39 + message.topic.length)
+      w.u8(KIND_WATCH)
+      w.u53(message.watchId)
+      w.u8(message.stream)
+      w.u8(message.exact ? 1 : 0)
+      w.u53(message.from)
+      w.u53(message.credit)
+      w.bytes(message.topic)
+      return w.view()
+    }
+    case 'unwatch': {
+      const w = new Writer(9)
+      w.u8(KIND_UNWATCH)
+      w.u53(message.watchId)
+      return w.view()
+    }
+    case 'credit': {
+      const w = new Writer(17)
+      w.u8(KIND_CREDIT)
+      w.u53(message.watchId)
+      w.u53(message.bytes)
+      return w.view()
+    }
+    case 'changes': {
+      const { buffer, start, end } = message.changes
+      const w = new Writer(CHANGES_HEAD_BYTES + end - start)
+      w.u8(KIND_CHANGES)
+      w.u53(message.watchId)
+      w.u32(message.epoch)
+      w.u53(message.next)
+      w.rawRange(buffer, start, end)
+      return w.view()
+    }
+    case 'watchEnd': {
+      const w = new Writer(22)
+      w.u8(KIND_WATCH_END)
+      w.u53(message.watchId)
+      w.u32(message.epoch)
+      w.u8(WATCH_ENDS.indexOf(message.reason))
+      w.u53(message.floor)
       return w.view()
     }
     case 'append': {
@@ -396,6 +451,45 @@ function decodeClientReplica(kind: number, r: Reader, text: TextPort): Message {
         replies: { buffer: r.buffer, start: r.at, end: r.end },
       }
     }
+    case KIND_WATCH: {
+      const watchId = r.u53()
+      const stream = r.u8()
+      const exact = r.u8() !== 0
+      const from = r.u53()
+      const credit = windowOf(r.u53())
+      const topic = r.bytes()
+      r.finish()
+      if (topic.length > MAX_TOPIC_BYTES)
+        throw new DecodeError(`topic of ${topic.length} bytes is above the limit of ${MAX_TOPIC_BYTES}`)
+      return { kind: 'watch', watchId, stream, exact, topic, from, credit }
+    }
+    case KIND_UNWATCH: {
+      const watchId = r.u53()
+      r.finish()
+      return { kind: 'unwatch', watchId }
+    }
+    case KIND_CREDIT: {
+      const watchId = r.u53()
+      const bytes = r.u53()
+      r.finish()
+      return { kind: 'credit', watchId, bytes }
+    }
+    case KIND_CHANGES: {
+      const watchId = r.u53()
+      const epoch = r.u32()
+      const next = r.u53()
+      checkChanges(r.buffer, r.at, r.end)
+      return { kind: 'changes', watchId, epoch, next, changes: { buffer: r.buffer, start: r.at, end: r.end } }
+    }
+    case KIND_WATCH_END: {
+      const watchId = r.u53()
+      const epoch = r.u32()
+      const reason = WATCH_ENDS[r.u8()]
+      const floor = r.u53()
+      r.finish()
+      if (reason === undefined) throw new DecodeError('unknown end of a watch')
+      return { kind: 'watchEnd', watchId, epoch, reason, floor }
+    }
     default:
       throw new DecodeError(`message kind ${kind} is not known between client and replica`)
   }
@@ -474,6 +568,12 @@ function decodeReplicaReplica(kind: number, r: Reader, text: TextPort): Message 
     default:
       throw new DecodeError(`message kind ${kind} is not known between replicas`)
   }
+}
+
+function windowOf(bytes: number): number {
+  if (bytes > MAX_WATCH_WINDOW_BYTES)
+    throw new DecodeError(`a window of ${bytes} bytes is above the limit of ${MAX_WATCH_WINDOW_BYTES}`)
+  return bytes
 }
 
 function countOf(n: number): number {

@@ -1,5 +1,5 @@
 // Typed errors of the SDK (PRODUCT: every error carries code, outcome, retryable, attempts, epoch, requestId, cause).
-import type { ClerkId, Epoch, RequestId } from './ids.js'
+import type { ClerkId, Epoch, Index, RequestId } from './ids.js'
 
 /** What became of the operation: it did not and will not happen, it happened, or nobody here can tell. */
 export type Outcome = 'not-applied' | 'applied' | 'unknown'
@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'SESSION_ENDED' // a session of the store expired, was closed or revoked; what was bound to it is gone
   | 'IDEMPOTENCY_CONFLICT' // this idempotency key belongs to another operation
   | 'LIMIT_REACHED' // the store holds as many of these as it may
+  | 'COMPACTED' // what a watch wants to begin with is kept no more; see CompactedError
   | 'CONFLICT' // an admin request contradicts the state of the cluster
   | 'NOT_FOUND'
   | 'INTERNAL'
@@ -59,5 +60,21 @@ export class CoppiceError extends Error {
     this.epoch = details.epoch
     this.clerkId = details.clerkId
     this.requestId = details.requestId
+  }
+}
+
+/**
+ * A watch has a gap: changes it wanted were dropped before it could be told of them. Read the state again and watch from its index; from
+ * `floor` on everything is there.
+ */
+export class CompactedError extends CoppiceError {
+  /** The first index from which on all changes are kept. */
+  readonly floor: Index
+
+  constructor(from: Index, floor: Index) {
+    const message = `changes from index ${from} on are wanted, but only those from ${floor} on are kept`
+    super(message, { code: 'COMPACTED', outcome: 'not-applied' })
+    this.name = 'CompactedError'
+    this.floor = floor
   }
 }

@@ -4,7 +4,7 @@ const KiB = 1024
 const MiB = 1024 * KiB
 
 /** Version of the wire protocol; a hello with another one is refused. */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 
 /** Members of a configuration at the most. */
 export const MAX_MEMBERS = 15
@@ -96,6 +96,25 @@ export const MAX_WAITING_READS = 65_536
 /** Bytes of one page of a range answer. */
 export const MAX_PAGE_BYTES = MiB
 
+/** Bytes of memory for the newest changes, kept for those who watch; the same at all replicas, for it is part of their state. */
+export const CHANGE_LOG_BYTES = 40 * MiB
+/** Bytes of one chunk of it. A change above FRAGMENT_BYTES has a chunk of its own. */
+export const CHANGE_CHUNK_BYTES = 256 * KiB
+/** Largest topic of a change. */
+export const MAX_TOPIC_BYTES = 4 * KiB
+/** Watches of one connection. */
+export const MAX_WATCHES_PER_CONNECTION = 10_000
+/** Watches of all connections of a replica. */
+export const MAX_WATCHES = 100_000
+/** Bytes a watcher lets be under way to it before it has consumed any; one larger change goes alone. */
+export const WATCH_WINDOW_BYTES = MiB
+/** Largest window that a replica grants. */
+export const MAX_WATCH_WINDOW_BYTES = 16 * MiB
+/** Changes to one watcher are sent in messages of about this size. */
+export const WATCH_BATCH_BYTES = 64 * KiB
+/** Bytes under way to all watchers of a replica; above, each has one message under way at the most. */
+export const MAX_WATCH_BYTES_UNDER_WAY = 64 * MiB
+
 /** Throws when two bounds contradict each other; called once at load, so that a wrong edit cannot run. */
 function assertRelations(): void {
   const holds: [string, boolean][] = [
@@ -108,6 +127,12 @@ function assertRelations(): void {
     ['a transfer keeps its link busy', TRANSFER_WINDOW_BYTES >= 4 * CHUNK_BYTES],
     ['what is asked for may wait for the disk', TRANSFER_WRITING_BYTES <= TRANSFER_WINDOW_BYTES],
     ['a record fits into the uncommitted window', MAX_RECORD_BYTES <= MAX_UNCOMMITTED_BYTES],
+    ['a key is a topic', MAX_KEY_BYTES <= MAX_TOPIC_BYTES],
+    [
+      'the change log keeps what the largest entry changes',
+      CHANGE_LOG_BYTES > MAX_OPERATION_BYTES + CHANGE_CHUNK_BYTES,
+    ],
+    ['a chunk of changes holds any small one', FRAGMENT_BYTES < CHANGE_CHUNK_BYTES],
     ['the out-of-order buffer holds a full window', MAX_OUT_OF_ORDER_BYTES >= MAX_UNCOMMITTED_BYTES],
   ]
   for (const [what, ok] of holds) if (!ok) throw new Error(`limits: ${what} does not hold`)

@@ -78,7 +78,12 @@ export class ServerWire<R extends ServerRole> {
 
   /** Answers a client; dropped when it is gone. */
   reply(connection: ConnectionId, message: WireMessages[R]['answer']): void {
-    this.clients.get(connection)?.send(message as Message)
+    const link = this.clients.get(connection)
+    if (link === undefined) return
+    const tail = tailOf(message as Message)
+    // Many watchers are told of one large change: it is sent from where it lies.
+    if (tail === undefined || tail.length <= FRAGMENT_BYTES) link.send(message as Message)
+    else link.sendBytes(encodeHead(message as BulkMessage, nodeText), tail)
   }
 
   /** Ends all connections in order and stops listening. */

@@ -215,6 +215,7 @@ export class Cluster {
         version: 'sim',
         snapshotEveryBytes: plan.snapshotEveryBytes,
         minLogBytesKept: plan.minLogBytesKept,
+        changeLogBytes: plan.changeLogBytes,
       }
       this.replicas.push(new ReplicaHost(options, this.#clock(), plan.diskMs, this.bytes, this.oracle, around))
     }

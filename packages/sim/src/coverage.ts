@@ -35,6 +35,9 @@ export const EXPECTED_COVERAGE = [
   'cacheHits',
   'txnMoves',
   'txnRefusals',
+  'watchedChanges',
+  'watchResumptions',
+  'watchCompactions',
 ] as const
 /** A situation that many seeds together must come to. */
 export type CoverageName = (typeof EXPECTED_COVERAGE)[number]
@@ -81,5 +84,8 @@ export function coverageOf(cluster: Cluster): Coverage {
     cacheHits: workload?.caches.hits ?? 0,
     txnMoves: workload?.txns.moves ?? 0,
     txnRefusals: workload?.txns.refusals ?? 0,
+    watchedChanges: workload?.watches.changes ?? 0,
+    watchResumptions: workload?.watches.resumptions ?? 0,
+    watchCompactions: workload?.watches.compactions ?? 0,
   }
 }

@@ -39,6 +39,10 @@ export interface Plan {
   readonly locks: boolean
   readonly cache: boolean
   readonly txns: boolean
+  /** Clients watch keys; what each is told is compared with the committed log. */
+  readonly watchers: boolean
+  /** Bytes of changes that replicas keep for them. */
+  readonly changeLogBytes: number
   /** Replicas and clients stand in zones, most load comes from one of them, now from this and now from that, and the primary follows. */
   readonly zoned: boolean
 }
@@ -82,5 +86,14 @@ export function planOf(random: Prng): Plan {
   }
   const zoned = random.chance(0.2)
   const txns = random.chance(0.15)
-  return { ...plan, zoned, txns, params: zoned ? { ...params, affinity: QUICK_AFFINITY } : params }
+  const watchers = random.chance(0.4)
+  const changeLogBytes = random.pick([3_000, 20_000, 1_000_000])
+  return {
+    ...plan,
+    zoned,
+    txns,
+    watchers,
+    changeLogBytes,
+    params: zoned ? { ...params, affinity: QUICK_AFFINITY } : params,
+  }
 }

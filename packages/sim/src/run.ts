@@ -54,7 +54,8 @@ export async function runSeed(seed: number, options: RunOptions): Promise<RunRes
 async function runOnce(seed: number, options: RunOptions, trace: Trace): Promise<RunResult> {
   const random = new Prng(seed)
   // A story is about the register calls alone, unless it says otherwise.
-  const quiet = options.story === undefined ? {} : { bank: false, locks: false, cache: false, txns: false }
+  const quiet =
+    options.story === undefined ? {} : { bank: false, locks: false, cache: false, txns: false, watchers: false }
   const plan: Plan = { ...planOf(random.fork()), ...quiet, ...options.plan }
   const cluster = new Cluster(plan, random, trace, options.ports)
   const workload = new Workload(cluster)
@@ -127,6 +128,10 @@ async function play(cluster: Cluster, workload: Workload, nemesis: Nemesis, opti
   await until(kernel.now + answerBoundMs, () => drained(cluster))
   check(drained(cluster), 'I9', () => `members do not come to one index: ${describeMembers(cluster)}`)
   oracle.compareHashes()
+  const { watches } = workload
+  const truth = oracle.commits.changes(cluster.bytes)
+  await until(kernel.now + answerBoundMs, () => watches.haveAll(truth))
+  watches.checkAll(truth)
   workload.checkLedger()
   const checked = checkHistory(workload.history.operations(), { budget: budget() })
   check(checked.verdict !== 'illegal', 'history', () => (checked.verdict === 'illegal' ? checked.message : ''))

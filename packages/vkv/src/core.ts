@@ -1,5 +1,6 @@
 // The portable part of vKV: the state machine, its operations as bytes, and the clients over any clerk. Runs in the simulator unchanged.
 export * from './core/kv-machine.js'
+export * from './core/changes.js'
 export * from './core/operations.js'
 export * from './core/session-operations.js'
 export * from './core/idempotency.js'

@@ -23,12 +23,14 @@ const MESSAGES: readonly BulkMessage[] = [
     crc: 12345,
     bytes,
   },
+  { kind: 'changes', watchId: 7, epoch: 3, next: 9, changes: { buffer: bytes, start: 0, end: bytes.length } },
 ]
 
 test.each(MESSAGES)('encodeHead_ofA_$kind_andItsTail_areTheMessage', (message) => {
   const head = encodeHead(message, nodeText)
   const tail = tailOf(message)!
-  expect(tail).toBe(bytes)
+  expect(tail).toEqual(bytes)
+  expect(tail.buffer).toBe(bytes.buffer)
   expect(Buffer.concat([head, tail])).toEqual(Buffer.from(encodeMessage(message, nodeText)))
 })
 

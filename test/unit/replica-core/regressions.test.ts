@@ -7,6 +7,7 @@ import { addAll, change, startCluster } from './harness/setup.js'
 import { testBytes } from './harness/bytes.js'
 import { GENESIS_LINEAGE } from '@coppice/protocol'
 import type { DiskWrite } from '@coppice/replica'
+import { ChangeLog } from '../../../packages/replica/src/core/change-log.js'
 import { ClerkTable } from '../../../packages/replica/src/core/exactly-once.js'
 import type { Replication } from '../../../packages/replica/src/core/replication.js'
 import type { Shared } from '../../../packages/replica/src/core/shared.js'
@@ -114,6 +115,7 @@ describe('epochs', () => {
         snapshotCommitted: () => undefined,
       },
       table: new ClerkTable(testBytes),
+      changes: new ChangeLog(),
       rules: { digest: 'd' },
       machine: { getState: () => ({ next: () => undefined, release: () => undefined }) },
       random: () => 0.5,

@@ -30,7 +30,7 @@ function shippedTo(s: Setup, id: string): number {
 
 /** `c` is away while `missing` operations are executed, and comes back. */
 function leaveAndReturn(missing: number, snapshotEveryBytes = 1e9): { s: Setup; how: string; bytes: number } {
-  const s = startCluster({ snapshotEveryBytes })
+  const s = startCluster({ snapshotEveryBytes, changeLogBytes: 2_000 })
   addMany(s, STATE_OPERATIONS)
   s.c.run(300)
   s.c.crash('c')

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { GENESIS_LINEAGE } from '@coppice/protocol'
 import type { DiskWrite } from '@coppice/replica'
 import { CapturePace } from '../../../packages/replica/src/core/capture-pace.js'
+import { ChangeLog } from '../../../packages/replica/src/core/change-log.js'
 import { ClerkTable } from '../../../packages/replica/src/core/exactly-once.js'
 import type { Replication } from '../../../packages/replica/src/core/replication.js'
 import type { Shared } from '../../../packages/replica/src/core/shared.js'
@@ -38,6 +39,7 @@ function ofPieces(pieces: number) {
       snapshotCommitted: () => undefined,
     },
     table: new ClerkTable(testBytes),
+    changes: new ChangeLog(),
     rules: { digest: 'd' },
     machine: {
       getState: () => ({ next: () => (given < pieces ? lent.fill(++given) : undefined), release: () => undefined }),

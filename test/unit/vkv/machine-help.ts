@@ -1,5 +1,5 @@
 // A machine driven by hand: operations get consecutive indexes, replies come back as bytes.
-import { Writer } from '@coppice/protocol'
+import { type Change, Writer } from '@coppice/protocol'
 import { nodeBytes } from '@coppice/runtime'
 import type { ChangeSink } from '@coppice/replica'
 import { KvMachine } from '@coppice/vkv/core'
@@ -16,16 +16,16 @@ export class DrivenMachine {
   readonly #out = new Writer()
   /** What the machine told those who watch. */
   readonly changes: { index: number; at: number; stream: number; kind: number; topic: string; payload: string }[] = []
+  /** Called with each of them, with bytes of its own. */
+  readonly listeners = new Set<(change: Change) => void>()
   readonly #sink: ChangeSink = {
-    change: (stream, kind, topic, topicStart, topicEnd, payload, payloadStart, payloadEnd) =>
-      this.changes.push({
-        index: this.index,
-        at: this.now,
-        stream,
-        kind,
-        topic: text(topic.subarray(topicStart, topicEnd))!,
-        payload: text(payload.subarray(payloadStart, payloadEnd))!,
-      }),
+    change: (stream, kind, topic, topicStart, topicEnd, payload, payloadStart, payloadEnd) => {
+      const { index } = this
+      const own = { topic: topic.slice(topicStart, topicEnd), payload: payload.slice(payloadStart, payloadEnd) }
+      const size = own.topic.length + own.payload.length
+      this.changes.push({ index, at: this.now, stream, kind, topic: text(own.topic)!, payload: text(own.payload)! })
+      for (const listen of this.listeners) listen({ index, stream, kind, ...own, size })
+    },
   }
 
   apply(operation: Uint8Array): Uint8Array {

@@ -1,7 +1,15 @@
 // Clients of vKV over a machine in memory, in virtual time: every call is delayed at random on its way there and back, so one seed is one
 // interleaving. A crashed client hears nothing any more, while what it has sent may still arrive.
-import { CoppiceError, type ClerkId, type Clock, type Random } from '@coppice/protocol'
-import type { CallOptions, ReadAnswer, ReadOptions, Resolution } from '@coppice/clerk/core'
+import { CoppiceError, type Change, type ClerkId, type Clock, type Random } from '@coppice/protocol'
+import type {
+  CallOptions,
+  ReadAnswer,
+  ReadOptions,
+  Resolution,
+  WatchFilter,
+  WatchHandle,
+  WatchHandler,
+} from '@coppice/clerk/core'
 import type { ClosableClerk, KvPorts } from '@coppice/vkv/core'
 import { nodeText } from '@coppice/runtime'
 import { DrivenMachine } from './machine-help.js'
@@ -135,6 +143,40 @@ export class MemoryClerk implements ClosableClerk {
 
   resolve(): Promise<Resolution> {
     return Promise.resolve({ outcome: 'unknown' })
+  }
+
+  /** Watches that are open. */
+  watches = 0
+
+  /** Tells of each change by itself, in order, a while after it was made; `from` the past is told at once. */
+  watch(filter: WatchFilter, handler: WatchHandler): WatchHandle {
+    const { driven } = this.#world
+    const { stream, topic, exact } = filter
+    let open = true
+    let last = this.#world.now
+    const tell = (run: () => void): void => {
+      last = Math.max(last, this.#world.now + this.random() * this.delayMs)
+      this.#world.after(last - this.#world.now, () => open && !this.#crashed && run())
+    }
+    const listen = (change: Change): void => {
+      const length = exact ? change.topic.length : topic.length
+      const isOf = change.stream === stream && Buffer.compare(change.topic.subarray(0, length), topic) === 0
+      if (isOf) tell(() => handler.changes([change], change.index + 1))
+    }
+    this.watches++
+    driven.listeners.add(listen)
+    const from = filter.from ?? 0
+    const past = driven.changes.filter(({ index }) => from > 0 && index >= from)
+    for (const each of past)
+      listen({ ...each, topic: Buffer.from(each.topic), payload: Buffer.from(each.payload), size: 1 })
+    const next = driven.index + 1
+    tell(() => handler.synced?.(next))
+    const close = (): void => {
+      if (open) this.watches--
+      open = false
+      driven.listeners.delete(listen)
+    }
+    return { close, consumed: () => undefined }
   }
 
   close(): Promise<void> {

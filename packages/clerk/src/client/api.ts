@@ -1,12 +1,14 @@
 // What the layers above see of a clerk, and what a clerk needs from its surroundings (PRODUCT SDK, PROTOCOL 6).
 import type {
   AbortSignalLike,
+  Change,
   ClerkId,
   ClientToConfig,
   ClientToReplica,
   Clock,
   ConfigToClient,
   Configuration,
+  CoppiceError,
   Dialer,
   Epoch,
   GroupName,
@@ -87,6 +89,41 @@ export interface DirectCalls {
   read<T, C>(end: number, decode: Decode<T, C>, context: C, options?: ReadOptions): Promise<T>
 }
 
+/** Which changes: those of `stream` whose topic is `topic`, or begins with it. */
+export interface WatchFilter {
+  readonly stream: number
+  readonly topic: Uint8Array
+  readonly exact: boolean
+  /** First index of interest; 0 (default): from now on, which is told by the first `synced`. */
+  readonly from?: Index | undefined
+  /** Bytes that are sent before any are consumed; one larger change goes alone. Default 1 MiB, at most 16 MiB. */
+  readonly windowBytes?: number | undefined
+}
+
+/** Who is told of changes, in their order, each once. It must not throw. */
+export interface WatchHandler {
+  /**
+   * Changes; their bytes are the handler's. All of the watch's changes below `next` were told by then, and of entry `next` itself, perhaps,
+   * the first ones.
+   */
+  changes(batch: readonly Change[], next: Index): void
+  /** It has caught up with everything committed below `next`; told seldom, and first when it has caught up for the first time. */
+  synced?(next: Index): void
+  /**
+   * It is over: COMPACTED (a CompactedError: changes it wanted are kept no more), CLOSED, OVERLOADED (there are too many watches),
+   * WRONG_CLUSTER or PROTOCOL_VERSION. Nothing else ends a watch: replicas and epochs come and go, it goes on.
+   */
+  end(error: CoppiceError): void
+}
+
+/** A watch that is open. */
+export interface WatchHandle {
+  /** Ends it; nothing is told afterwards, not even `end`. Idempotent. */
+  close(): void
+  /** So many bytes (the sum of `size`) of what was told are done with. Who never says so is told the window's bytes and then nothing more. */
+  consumed(bytes: number): void
+}
+
 /**
  * The clerk as portable clients (kv, locks, cache, bank) take it. Every failure is a CoppiceError.
  * Bytes given in must not be changed until the call has settled; bytes given out are the caller's.
@@ -120,7 +157,12 @@ export interface ClerkLike {
    * Skip's reply. The newest 1,024 fates are remembered; an older one is `unknown`.
    */
   resolve(request: RequestId | RequestName, options?: CallOptions): Promise<Resolution>
-  /** Fails open calls with CLOSED; afterwards no link, timer or listener of it is left. */
+  /**
+   * Tells `handler` of every committed change of a topic or a prefix, once and in order, through crashes and reconfigurations. Throws
+   * CLOSED, TOO_LARGE (the topic) and OVERLOADED (more than 10,000 watches of one clerk).
+   */
+  watch(filter: WatchFilter, handler: WatchHandler): WatchHandle
+  /** Fails open calls and watches with CLOSED; afterwards no link, timer or listener of it is left. */
   close(): Promise<void>
 }
 

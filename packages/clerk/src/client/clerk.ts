@@ -23,10 +23,13 @@ import type {
   ReadOptions,
   RequestName,
   Resolution,
+  WatchFilter,
+  WatchHandle,
+  WatchHandler,
 } from './api.js'
 import { type Call, newCall } from './call.js'
 import { DirectPath } from './direct.js'
-import { failure, refusalAtOnce, timeoutMessage } from './failures.js'
+import { failure, refusalAtOnce, refusedCall, timeoutMessage } from './failures.js'
 import { Fates, ambiguous } from './fates.js'
 import type { Member } from './members.js'
 import { OpenCalls } from './open-calls.js'
@@ -36,6 +39,7 @@ import { Routing } from './routing.js'
 import { SessionAnswers } from './session-answers.js'
 import { Session } from './session.js'
 import { settingsOf } from './settings.js'
+import { Watches } from './watches.js'
 
 const TICKS_PER_SILENCE = 4
 
@@ -51,6 +55,7 @@ export class Clerk implements ClerkLike {
   readonly #routing: Routing
   readonly #fates: Fates
   readonly #reads: Reads
+  readonly #watches: Watches
   readonly #small: Session
   readonly #sessions: readonly (readonly [Session, SessionAnswers])[]
   readonly #silenceMs: number
@@ -87,6 +92,7 @@ export class Clerk implements ClerkLike {
     const calls = this.#calls
     const routing = this.#routing
     this.#reads = new Reads({ clock, random, routing, calls, schedule, maxInFlight, silenceMs, zone })
+    this.#watches = new Watches({ clock, random, routing, schedule, zone })
     const sessionPorts = { clock, random, routing, calls, fates: this.#fates, schedule }
     this.#small = new Session(sessionPorts, { bulk: false, maxInFlight, maxInFlightBytes })
     const bulk = new Session(sessionPorts, { bulk: true, maxInFlight, maxInFlightBytes })
@@ -107,7 +113,7 @@ export class Clerk implements ClerkLike {
     return this.#closed
   }
   /** Sizes of everything that grows with use: for tests and metrics. */
-  get counts(): Readonly<Record<'open' | 'signals' | 'fates' | 'queued' | 'incomplete' | 'reads', number>> {
+  get counts(): Readonly<Record<'open' | 'signals' | 'fates' | 'queued' | 'incomplete' | 'reads' | 'watches', number>> {
     let queued = 0
     let incomplete = 0
     for (const [session] of this.#sessions) {
@@ -115,7 +121,15 @@ export class Clerk implements ClerkLike {
       incomplete += session.window.size
     }
     const { size: open, signals } = this.#calls
-    return { open, signals, fates: this.#fates.size, queued, incomplete, reads: this.#reads.inFlight }
+    return {
+      open,
+      signals,
+      fates: this.#fates.size,
+      queued,
+      incomplete,
+      reads: this.#reads.inFlight,
+      watches: this.#watches.size,
+    }
   }
 
   now(): Millis {
@@ -149,6 +163,13 @@ export class Clerk implements ClerkLike {
     return promise
   }
 
+  watch(filter: WatchFilter, handler: WatchHandler): WatchHandle {
+    if (this.#closed) throw refusedCall('CLOSED', 'the clerk is closed')
+    const handle = this.#watches.open(filter, handler)
+    this.#maybeTick()
+    return handle
+  }
+
   async resolve(request: RequestId | RequestName, options?: CallOptions): Promise<Resolution> {
     const { requestId, clerkId } = typeof request === 'number' ? { requestId: request, clerkId: undefined } : request
     // Without an id it was never put into a frame.
@@ -178,6 +199,7 @@ export class Clerk implements ClerkLike {
       answers.close()
     }
     this.#reads.close()
+    this.#watches.close()
     this.#routing.close()
     this.#calls.endTurn()
     return Promise.resolve()
@@ -223,6 +245,7 @@ export class Clerk implements ClerkLike {
 
   #failAll(code: ErrorCode, message: string): void {
     for (const call of this.#calls.all()) if (!call.settled) this.#fail(call, code, message, undefined)
+    this.#watches.endAll(() => refusedCall(code, message))
   }
 
   #onMessage(member: Member, message: ReplicaToClient): void {
@@ -249,6 +272,12 @@ export class Clerk implements ClerkLike {
         this.#reads.onReplies(member, message)
         if (this.#sessions.every(([session]) => session.idle)) this.#routing.onReadProgress(message.epoch)
         return
+      case 'changes':
+        this.#routing.onEpoch(message.epoch)
+        return this.#watches.onChanges(member, message)
+      case 'watchEnd':
+        this.#routing.onEpoch(message.epoch)
+        return this.#watches.onEnd(member, message)
       case 'config':
         return this.#routing.onTold(message.configuration)
       case 'registered':
@@ -275,6 +304,8 @@ export class Clerk implements ClerkLike {
   #onChange(): void {
     if (this.configuration !== undefined) this.#readiness.settle()
     this.#reads.onChange()
+    this.#watches.onChange()
+    if (!this.#watches.idle) this.#maybeTick()
   }
 
   readonly #schedule = (): void => {
@@ -288,6 +319,7 @@ export class Clerk implements ClerkLike {
     if (this.#closed) return
     for (const [session] of this.#sessions) session.flush()
     this.#reads.flush()
+    this.#watches.flush()
     this.#calls.endTurn()
   }
 
@@ -296,7 +328,7 @@ export class Clerk implements ClerkLike {
     if (this.#cancelTick !== undefined || this.#closed) return
     this.#cancelTick = this.clock.after(this.#silenceMs / TICKS_PER_SILENCE, () => {
       this.#cancelTick = undefined
-      const idle = this.#calls.size === 0 && this.#sessions.every(([session]) => session.idle)
+      const idle = this.#calls.size === 0 && this.#watches.idle && this.#sessions.every(([session]) => session.idle)
       if (idle) return
       const now = this.clock.now()
       this.#routing.tick(now, this.#silenceMs)

@@ -6,7 +6,6 @@ import type {
   Epoch,
   Index,
   Millis,
-  NodeId,
   Outcome,
   Random,
   ReadRepliesMessage,
@@ -18,6 +17,7 @@ import { type Call, type CallOwner, CallQueue } from './call.js'
 import { failure } from './failures.js'
 import type { Member, ReplicaLink } from './members.js'
 import type { OpenCalls } from './open-calls.js'
+import { ReplicaChoice } from './replica-choice.js'
 import type { Routing } from './routing.js'
 import { buildOps, copyOut } from './run-builder.js'
 import { SentReads } from './sent-reads.js'
@@ -61,14 +61,15 @@ export class Reads implements CallOwner {
   /** Calls with a transmission under way, repetitions not counted. */
   #underWay = 0
   #nextId = 1
-  #preferred: NodeId = ''
   readonly #avoided: Avoided
+  readonly #choice: ReplicaChoice
   #cancelRetry: (() => void) | undefined = undefined
   #lastRefusal = ''
 
   constructor(ports: ReadsPorts) {
     this.#ports = ports
     this.#avoided = new Avoided(ports.clock, ports.random)
+    this.#choice = new ReplicaChoice(ports, this.#avoided)
   }
 
   get idle(): boolean {
@@ -262,34 +263,9 @@ export class Reads implements CallOwner {
   }
 
   #target(lane: Lane): Member | undefined {
-    if (!lane.primary) return this.#replica()
+    if (!lane.primary) return this.#choice.replica()
     const primary = this.#ports.routing.primary()
     return primary === undefined || this.#avoided.has(primary.id) ? undefined : primary
-  }
-
-  // The preferred replica; another open one while that one connects. A lost or avoided one loses its preference, and so does one elsewhere
-  // when one of the clerk's zone can be asked (again).
-  #replica(): Member | undefined {
-    const { routing, zone } = this.#ports
-    let candidates: Member[] = []
-    for (const id of routing.configuration?.members ?? []) {
-      const member = routing.members.get(id)
-      if (member?.link !== undefined && !this.#avoided.has(id)) candidates.push(member)
-    }
-    if (zone !== '') {
-      const near = candidates.filter(({ id, link }) => link?.open === true && routing.zoneOf(id) === zone)
-      if (near.length > 0) candidates = near
-    }
-    let preferred = candidates.find((member) => member.id === this.#preferred)
-    if (preferred === undefined) {
-      preferred = this.#anyOf(candidates)
-      this.#preferred = preferred?.id ?? ''
-    }
-    return preferred?.link?.open === true ? preferred : this.#anyOf(candidates.filter((member) => member.link?.open))
-  }
-
-  #anyOf(members: readonly Member[]): Member | undefined {
-    return members[Math.floor(this.#ports.random() * members.length)]
   }
 
   // Reads that wait because replicas are avoided go when the first of these may be asked again.

@@ -49,8 +49,36 @@ export interface ReadsMessage {
   readonly count: number
   readonly ops: Ops
 }
+/**
+ * Clerk → any replica of the epoch: tell me of every change of `stream` whose topic is `topic` (exact) or begins with it, in order, once
+ * it is committed. A watchId that is used already is begun anew.
+ */
+export interface WatchMessage {
+  readonly kind: 'watch'
+  /** The clerk's name for it on this connection. */
+  readonly watchId: number
+  readonly stream: number
+  readonly exact: boolean
+  readonly topic: Uint8Array
+  /** First index of interest; 0: from now on. */
+  readonly from: Index
+  /** Bytes that may be sent before more credit comes. */
+  readonly credit: number
+}
+/** Clerk → replica: nothing more of this watch. */
+export interface UnwatchMessage {
+  readonly kind: 'unwatch'
+  readonly watchId: number
+}
+/** Clerk → replica: so many bytes of its changes were consumed. */
+export interface CreditMessage {
+  readonly kind: 'credit'
+  readonly watchId: number
+  readonly bytes: number
+}
 /** What a clerk says to a replica on the data path. */
-export type ClerkToReplica = RequestsMessage | RegisterMessage | SkipMessage | ReadsMessage
+export type ClerkToReplica =
+  RequestsMessage | RegisterMessage | SkipMessage | ReadsMessage | WatchMessage | UnwatchMessage | CreditMessage
 
 /** What became of one request in `replies`. */
 export const REPLY_OK = 0 // executed; the bytes are the machine's reply
@@ -118,8 +146,34 @@ export interface ReadRepliesMessage {
   readonly ageMs: number
   readonly replies: Ops
 }
+/**
+ * Replica → clerk: changes of a watch, in the layout of changes.ts. All of its changes below `next` are told by now; of entry `next` itself
+ * those in this message are the first ones. Without changes: it has caught up with all that is committed.
+ */
+export interface ChangesMessage {
+  readonly kind: 'changes'
+  readonly watchId: number
+  readonly epoch: Epoch
+  readonly next: Index
+  readonly changes: Ops
+}
+/** Why a replica tells a watch nothing more. */
+export type WatchEndReason =
+  | 'compacted' // what it wants next is kept no more; `floor` says from where on everything is
+  | 'moved' // this replica is no part of the group any more, or cannot tell: go on at another one
+  | 'overloaded' // too many watches here
+/** Replica → clerk: this watch is over here. */
+export interface WatchEndMessage {
+  readonly kind: 'watchEnd'
+  readonly watchId: number
+  readonly epoch: Epoch
+  readonly reason: WatchEndReason
+  /** For compacted; otherwise 0. */
+  readonly floor: Index
+}
 /** What a clerk hears from a replica on the data path. */
-export type ReplicaToClerk = RepliesMessage | RegisteredMessage | RefusedMessage | ReadRepliesMessage
+export type ReplicaToClerk =
+  RepliesMessage | RegisteredMessage | RefusedMessage | ReadRepliesMessage | ChangesMessage | WatchEndMessage
 
 /** Primary → backup (R1): one record, and how far the primary has committed. */
 export interface AppendMessage {

@@ -19,18 +19,19 @@ import type { Index, Millis, RecordHeader, RequestId } from '@coppice/protocol'
 import { skippedReplies } from './clerk-session.js'
 import type { ClerkSession, Segment, Split } from './clerk-session.js'
 import type { ClerkTable } from './exactly-once.js'
-import type { ChangeSink, StateMachine } from './state-machine.js'
+import type { ChangeLog } from './change-log.js'
+import type { StateMachine } from './state-machine.js'
 
 export class Applier {
   readonly #machine: StateMachine
   readonly #table: ClerkTable
-  readonly #changes: ChangeSink
+  readonly #changes: ChangeLog
   readonly #out = new Writer(64 * 1024)
   readonly #split: Split = { problem: '', staleTo: 0, knownTo: 0, newTo: 0 }
   /** Replies of the run applied last, in full; they differ from what is stored only where one was too large to keep. */
   fullReplies: Uint8Array = new Uint8Array(0)
 
-  constructor(machine: StateMachine, table: ClerkTable, changes: ChangeSink) {
+  constructor(machine: StateMachine, table: ClerkTable, changes: ChangeLog) {
     this.#machine = machine
     this.#changes = changes
     this.#table = table
@@ -113,6 +114,7 @@ export class Applier {
       const n = readU32(buffer, at)
       if (id >= knownTo) {
         const head = out.grow(5)
+        this.#changes.index = index + (id - first)
         this.#machine.apply(index + (id - first), elapsedMs, buffer, at + 4, at + 4 + n, out, this.#changes)
         const length = out.length - head - 5
         if (length > MAX_STORED_REPLY_BYTES && out.length > MAX_MESSAGE_BYTES) {
@@ -144,6 +146,7 @@ export class Applier {
 
   /** The machine learns the log's time. */
   tick(index: Index, elapsedMs: Millis): void {
+    this.#changes.index = index
     this.#machine.tick?.(index, elapsedMs, this.#changes)
   }
 

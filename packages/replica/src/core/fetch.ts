@@ -171,7 +171,7 @@ export class Fetch {
       const origin = { snapshotId, index, lineage, chunks, totalBytes }
       if (goal.rebuild) {
         this.#snapshots.discard('the state is given up for another')
-        this.#rebuild = new Rebuild(s.giveUpState(), s.bytes)
+        this.#rebuild = new Rebuild(s.giveUpState(), s.bytes, s.options.changeLogBytes)
       }
       this.#incoming = new IncomingSnapshot(`${goal.name}.${index}.${word}`, origin, ++this.#token)
       this.#token = this.#incoming.tokensEnd

@@ -16,6 +16,7 @@ import type {
   StoreId,
   ToReplicaServer,
 } from '@coppice/protocol'
+import type { ChangeLog } from './change-log.js'
 import type { ClerkTable } from './exactly-once.js'
 import type { StateMachine } from './state-machine.js'
 
@@ -62,6 +63,7 @@ export interface Rebuilt {
   readonly header: SnapshotHeader
   readonly machine: StateMachine
   readonly table: ClerkTable
+  readonly changes: ChangeLog
   /** The log's time at its end. */
   readonly elapsedMs: Millis
 }
@@ -106,7 +108,7 @@ export type ReplicaInput =
       readonly chunk: number
       readonly bytes: Uint8Array | undefined
     }
-  /** What the turn made has left: apply what is due. Given when `wantsApply`. */
+  /** What the turn made has left: apply what is due, tell watchers what is committed. Given when `wantsApply`. */
   | { readonly kind: 'apply' }
   /** The process is about to end, and waits a little for `left`. */
   | { readonly kind: 'leave' }
@@ -155,4 +157,6 @@ export interface ReplicaOptions {
   /** Log bytes after which a snapshot begins, and kept behind it (limits.ts in production; small in the simulator). */
   readonly snapshotEveryBytes: number
   readonly minLogBytesKept: number
+  /** Bytes of the newest changes kept for watchers; the same at all members. Default: CHANGE_LOG_BYTES; small in the simulator. */
+  readonly changeLogBytes?: number
 }

@@ -3,15 +3,13 @@
 import { assert, epochAt, openRecord } from '@coppice/protocol'
 import type { BytesPort, Millis } from '@coppice/protocol'
 import { Applier } from './apply.js'
+import { ChangeLog } from './change-log.js'
 import { ClerkTable } from './exactly-once.js'
 import type { Rebuilt, ReplicaMeta, ReplicaOptions, SnapshotHeader } from './io.js'
 import { Log } from './log.js'
 import { ReplicaNode } from './replica-node.js'
 import { SnapshotLoader } from './snapshots.js'
-import type { ChangeSink, StateMachine } from './state-machine.js'
-
-/** Nobody watches. */
-const UNHEARD: ChangeSink = { change: () => undefined }
+import type { StateMachine } from './state-machine.js'
 
 /** Makes a core of what a disk has: give it the snapshot's chunks and the log's records, in their order, then `finish`. */
 export class ReplicaLoader {
@@ -20,6 +18,7 @@ export class ReplicaLoader {
   readonly #machine: StateMachine
   readonly #bytes: BytesPort
   readonly #table: ClerkTable
+  readonly #changes: ChangeLog
   readonly #applier: Applier
   readonly #log: Log
   #snapshot: { header: SnapshotHeader; loader: SnapshotLoader; next: number } | undefined
@@ -35,7 +34,8 @@ export class ReplicaLoader {
     this.#rebuilt = 'header' in state ? state : undefined
     this.#machine = 'header' in state ? state.machine : state
     this.#table = this.#rebuilt?.table ?? new ClerkTable(bytes)
-    this.#applier = new Applier(this.#machine, this.#table, UNHEARD)
+    this.#changes = this.#rebuilt?.changes ?? new ChangeLog(options.changeLogBytes)
+    this.#applier = new Applier(this.#machine, this.#table, this.#changes)
     this.#log = new Log(options.minLogBytesKept)
   }
 
@@ -45,7 +45,7 @@ export class ReplicaLoader {
     if (this.#snapshot === undefined) {
       const { digest } = this.#machine
       assert(header.digest === digest, `the snapshot is of machine ${header.digest}, this is ${digest}`)
-      this.#snapshot = { header, loader: new SnapshotLoader(this.#table, this.#machine), next: 0 }
+      this.#snapshot = { header, loader: new SnapshotLoader(this.#table, this.#machine, this.#changes), next: 0 }
     }
     assert(chunk === this.#snapshot.next, `snapshot chunk ${this.#snapshot.next} is missing`)
     this.#snapshot.loader.add(bytes)
@@ -78,7 +78,14 @@ export class ReplicaLoader {
       )
     }
     const snapshotId = (this.#rebuilt ?? this.#snapshot)?.header.snapshotId ?? ''
-    const recovered = { meta: this.#meta, log: this.#log, table: this.#table, applier: this.#applier, snapshotId }
+    const recovered = {
+      meta: this.#meta,
+      log: this.#log,
+      table: this.#table,
+      changes: this.#changes,
+      applier: this.#applier,
+      snapshotId,
+    }
     return new ReplicaNode(this.#options, this.#machine, this.#bytes, recovered, now)
   }
 
@@ -90,7 +97,7 @@ export class ReplicaLoader {
     if (this.#snapshot === undefined) return
     const { header, loader, next } = this.#snapshot
     assert(next === header.chunks, `the snapshot has ${next} of ${header.chunks} chunks`)
-    loader.finish()
+    loader.finish(header.index)
     this.#startAt(header, loader.elapsedMs)
   }
 

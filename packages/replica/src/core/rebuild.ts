@@ -3,6 +3,7 @@
 // this begins, so that two never stand in memory together; its log and its snapshot stay on the disk until the commit.
 import { assert } from '@coppice/protocol'
 import type { BytesPort } from '@coppice/protocol'
+import { ChangeLog } from './change-log.js'
 import { ClerkTable } from './exactly-once.js'
 import type { Rebuilt, SnapshotHeader } from './io.js'
 import { SnapshotLoader } from './snapshots.js'
@@ -11,16 +12,18 @@ import type { StateMachine } from './state-machine.js'
 export class Rebuild {
   readonly #machine: StateMachine
   readonly #table: ClerkTable
+  readonly #changes: ChangeLog
   readonly #loader: SnapshotLoader
   /** Chunks behind one that is not here; no more than are under way. */
   readonly #early = new Map<number, Uint8Array>()
   #next = 0
 
   /** `machine` loses its state. */
-  constructor(machine: StateMachine, bytes: BytesPort) {
+  constructor(machine: StateMachine, bytes: BytesPort, changeLogBytes: number | undefined) {
     this.#machine = machine
     this.#table = new ClerkTable(bytes)
-    this.#loader = new SnapshotLoader(this.#table, machine)
+    this.#changes = new ChangeLog(changeLogBytes)
+    this.#loader = new SnapshotLoader(this.#table, machine, this.#changes)
   }
 
   /** Takes a chunk, each once, in any order: they are loaded in theirs. Throws DecodeError on what no capture wrote. */
@@ -35,7 +38,8 @@ export class Rebuild {
   /** All chunks are here: the state of the snapshot with this header. Throws DecodeError when it is not whole. */
   finish(header: SnapshotHeader): Rebuilt {
     assert(this.#next === header.chunks, `the snapshot has ${this.#next} of ${header.chunks} chunks`)
-    this.#loader.finish()
-    return { header, machine: this.#machine, table: this.#table, elapsedMs: this.#loader.elapsedMs }
+    this.#loader.finish(header.index)
+    const { elapsedMs } = this.#loader
+    return { header, machine: this.#machine, table: this.#table, changes: this.#changes, elapsedMs }
   }
 }

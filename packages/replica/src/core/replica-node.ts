@@ -36,6 +36,7 @@ import type { StateMachine } from './state-machine.js'
 import { stateHash, statusOf } from './status.js'
 import { TransferSource } from './transfer.js'
 import type { ReplicaView } from './view.js'
+import { Watches } from './watches.js'
 import { WritesByZone } from './writes-by-zone.js'
 
 /** The core of a replica: primary, backup or spare of one group (PROTOCOL 2–6). Pure; a ReplicaLoader makes it. */
@@ -62,6 +63,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   readonly #drain: Drain
   readonly #leaving: Leaving
   readonly #announcement: Announcement
+  readonly #watches: Watches
   #released = 0
   #begun = false
   #diskLow = false
@@ -91,22 +93,24 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#leaving = new Leaving(s, this.#reporter)
     this.#drain = new Drain(s, this.#primary, this.#replication, this.#sealing)
     this.#announcement = new Announcement(s, this.#membership, this.#upkeep)
+    this.#watches = new Watches(s, this.#lease, this.#reporter)
     this.#released = s.commitIndex
     this.view = viewOf(s, this.#lease)
   }
 
   get wakeAt(): Millis {
     const parts = Math.min(this.#reporter.wakeAt, this.#replication.wakeAt, this.#reads.wakeAt, this.#fetch.wakeAt)
-    return Math.min(parts, this.#upkeep.wakeAt, this.#time.wakeAt, this.#snapshots.wakeAt, this.#drain.wakeAt)
+    const more = Math.min(this.#upkeep.wakeAt, this.#time.wakeAt, this.#snapshots.wakeAt, this.#drain.wakeAt)
+    return Math.min(parts, more, this.#watches.wakeAt)
   }
 
   get wantsFlush(): boolean {
     return this.#replication.wantsFlush || this.#backup.wantsFlush
   }
 
-  /** Entries wait to be applied: there is time once what this turn made has left. */
+  /** Entries wait to be applied, or watchers to be told: there is time once what this turn made has left. */
   get wantsApply(): boolean {
-    return this.#s.due.any
+    return this.#s.due.any || this.#watches.wantsTelling
   }
 
   get wantsCapture(): boolean {
@@ -129,6 +133,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     }
     this.#drain.settle()
     this.#leaving.settle()
+    this.#watches.settle()
     if (!s.reloading) this.#primary.admitHeld()
     return s.effects
   }
@@ -153,13 +158,15 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         this.#drain.clientGone(input.connection)
         this.#pending.clientGone(input.connection)
         this.#reads.clientGone(input.connection)
+        this.#watches.clientGone(input.connection)
         return this.#upkeep.clientGone(input.connection)
       case 'logRead':
         return this.#source.onLogRead(input)
       case 'snapshotRead':
         return this.#source.onSnapshotRead(input)
       case 'apply':
-        return this.#s.due.settle()
+        this.#s.due.settle()
+        return this.#watches.tell()
       case 'leave':
         return this.#leaving.begin()
       case 'capture':
@@ -268,6 +275,12 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
       case 'skip':
         if (this.#drain.take({ connection, message: m })) return
         return this.#primary.onSkip(connection, m)
+      case 'watch':
+        return this.#watches.onWatch(connection, m)
+      case 'unwatch':
+        return this.#watches.onUnwatch(connection, m)
+      case 'credit':
+        return this.#watches.onCredit(connection, m)
       case 'zone':
         return this.#writes.said(connection, m.zone)
       case 'status':
@@ -295,6 +308,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   #tick(): void {
     this.#reads.tick()
     this.#reporter.tick()
+    this.#watches.tick()
     if (this.#s.reloading) return
     this.#replication.tick()
     this.#fetch.tick()
@@ -375,5 +389,6 @@ function viewOf(s: Shared, lease: Lease): ReplicaView {
     leaseValid: (now) => lease.valid(now),
     epochAt: (index) => s.epochAt(index),
     stateHash: () => stateHash(s),
+    changesHash: () => s.changes.hash(s.bytes),
   }
 }

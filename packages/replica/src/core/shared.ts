@@ -16,6 +16,7 @@ import type {
   Sender,
 } from '@coppice/protocol'
 import type { Applier } from './apply.js'
+import type { ChangeLog } from './change-log.js'
 import { DueEntries } from './due-entries.js'
 import { DiskQueue } from './disk-queue.js'
 import type { ClerkTable } from './exactly-once.js'
@@ -28,6 +29,7 @@ export interface Recovered {
   readonly meta: ReplicaMeta
   readonly log: Log
   readonly table: ClerkTable
+  readonly changes: ChangeLog
   readonly applier: Applier
   readonly snapshotId: string
 }
@@ -106,6 +108,13 @@ export class Shared {
     assert(!this.stateless, 'a table that was given up is not looked at')
     this.due.settle()
     return this.recovered.table
+  }
+
+  /** What the newest entries changed, up to the last entry of the log. */
+  get changes(): ChangeLog {
+    assert(!this.stateless, 'a state that was given up is not looked at')
+    this.due.settle()
+    return this.recovered.changes
   }
 
   /** The table as far as this clerk is concerned: entries of others may be due. */

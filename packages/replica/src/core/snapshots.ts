@@ -1,8 +1,9 @@
-// Snapshots (PROTOCOL 5, 7): machine, exactly-once table and log time as of n = nextIndex, written piece by piece while entries go on
+// Snapshots (PROTOCOL 5, 7): machine, exactly-once table, change log and log time as of n = nextIndex, written piece by piece while entries go on
 // being applied; usable only once commitIndex ≥ n in the same epoch, so that no snapshot holds what may be discarded.
 import { CHUNK_BYTES, DecodeError, Reader, Writer } from '@coppice/protocol'
 import type { Index, Lineage, Millis } from '@coppice/protocol'
 import { CapturePace } from './capture-pace.js'
+import type { ChangeCapture, ChangeLoader, ChangeLog } from './change-log.js'
 import type { TableCapture } from './exactly-once.js'
 import type { DiskWrite } from './io.js'
 import { lineageBelow } from './lineage/edit.js'
@@ -26,6 +27,7 @@ const STAGGER = 0.6
 const PIECE_PRELUDE = 0
 const PIECE_TABLE = 1
 const PIECE_MACHINE = 2
+const PIECE_CHANGES = 3
 
 /** However large the state is, a snapshot waits for no more than so many times the configured bytes of log. */
 const LONGEST_WAIT = 4
@@ -39,10 +41,12 @@ interface Running {
   readonly elapsedMs: Millis
   readonly bytesWritten: number
   readonly table: TableCapture
+  readonly changesFloor: Index
+  readonly changes: ChangeCapture
   readonly machine: StateCapture
   readonly pace: CapturePace
   readonly memory: SpareBytes
-  stage: 'prelude' | 'table' | 'machine' | 'captured'
+  stage: 'prelude' | 'table' | 'changes' | 'machine' | 'captured'
   chunks: number
   totalBytes: number
   /** Chunks that wait for others to go to the disk with them. */
@@ -175,6 +179,7 @@ export class Snapshots {
     if (run === undefined) return
     this.#running = undefined
     run.table.release()
+    run.changes.release()
     run.machine.release()
     this.#s.write([{ kind: 'snapshotDrop', snapshotId: run.snapshotId }], -1)
     this.#s.event('snapshotDiscarded', { index: run.index, reason })
@@ -198,6 +203,8 @@ export class Snapshots {
       elapsedMs: s.log.elapsedMs,
       bytesWritten: s.log.bytesWritten,
       table: s.table.capture(index),
+      changesFloor: s.changes.floor,
+      changes: s.changes.capture(),
       machine: s.machine.getState(),
       pace: new CapturePace(s.now, Math.max(s.log.snapshotBytes, dueBytes), dueBytes),
       memory: new SpareBytes(USUAL_PIECE_BYTES),
@@ -216,11 +223,17 @@ export class Snapshots {
       const w = new Writer(16)
       w.u8(PIECE_PRELUDE)
       w.u53(run.elapsedMs)
+      w.u53(run.changesFloor)
       return w.take()
     }
     if (run.stage === 'table') {
       const piece = run.table.next(PIECE_BYTES)
       if (piece !== undefined) return tagged(run, PIECE_TABLE, piece)
+      run.stage = 'changes'
+    }
+    if (run.stage === 'changes') {
+      const piece = run.changes.next(PIECE_BYTES)
+      if (piece !== undefined) return tagged(run, PIECE_CHANGES, piece)
       run.stage = 'machine'
     }
     const piece = run.machine.next(PIECE_BYTES)
@@ -241,10 +254,13 @@ function tagged(run: Running, kind: number, piece: Uint8Array): Uint8Array {
 export class SnapshotLoader {
   elapsedMs: Millis = 0
   readonly #table: ClerkTable
+  readonly #changes: ChangeLoader
+  #changesFloor: Index | undefined
   readonly #machine: StateLoader
 
-  constructor(table: ClerkTable, machine: StateMachine) {
+  constructor(table: ClerkTable, machine: StateMachine, changes: ChangeLog) {
     this.#table = table
+    this.#changes = changes.loader()
     this.#machine = machine.setState()
   }
 
@@ -252,10 +268,11 @@ export class SnapshotLoader {
     const piece = chunk.subarray(1)
     switch (chunk[0]) {
       case PIECE_PRELUDE:
-        this.elapsedMs = new Reader(piece).u53()
-        return
+        return this.#prelude(new Reader(piece))
       case PIECE_TABLE:
         return this.#table.load(piece)
+      case PIECE_CHANGES:
+        return this.#changes.add(piece)
       case PIECE_MACHINE:
         return this.#machine.add(piece)
       default:
@@ -263,7 +280,15 @@ export class SnapshotLoader {
     }
   }
 
-  finish(): void {
+  /** `index`: of the snapshot. */
+  finish(index: Index): void {
+    // One that was made before there were change logs knows no change below it.
+    this.#changes.finish(this.#changesFloor ?? index)
     this.#machine.finish()
+  }
+
+  #prelude(r: Reader): void {
+    this.elapsedMs = r.u53()
+    if (r.at < r.end) this.#changesFloor = r.u53()
   }
 }

@@ -28,4 +28,6 @@ export interface ReplicaView {
   epochAt(index: Index): Epoch
   /** Hash of the machine's state and of the exactly-once table; may be slow. */
   stateHash(): string
+  /** Hash of the change log; equal at equal indexes. */
+  changesHash(): string
 }

@@ -1,10 +1,12 @@
 // What is committed, judged by disks alone: every member of the epoch has it (I8). The committed records form one chain, kept here; every
 // later epoch must contain it (I3), and the ledger reads it once.
-import { epochAt, readRecordHeader } from '@coppice/protocol'
-import type { ConfigState, Epoch, Index } from '@coppice/protocol'
+import { epochAt, GENESIS_LINEAGE, readRecordHeader } from '@coppice/protocol'
+import type { BytesPort, ConfigState, Epoch, Index, LineageEntry } from '@coppice/protocol'
 import type { ReplicaMeta } from '@coppice/replica'
 import type { ReplicaStore } from '../hosts/replica-store.js'
 import { check } from '../kernel/violation.js'
+import { changesOf } from './changes.js'
+import type { TrueChange } from './changes.js'
 import type { Ledger } from './ledger.js'
 import type { Registers } from './registers.js'
 
@@ -18,6 +20,8 @@ export class Commits {
   chainEpoch: Epoch = 0
   /** First index of each committed record, and its epoch, ascending. */
   readonly #chain: { firstIndex: Index; epoch: Epoch }[] = []
+  /** The committed records themselves. */
+  readonly #records: Uint8Array[] = []
   /** Highest index committed in each epoch, with the epoch of the entry below it. */
   readonly #tops = new Map<Epoch, { index: Index; entryEpoch: Epoch }>()
   /** Lowest start with which a store entered each epoch. */
@@ -89,6 +93,13 @@ export class Commits {
     return index <= this.chainEnd && this.#epochBefore(index) === entryEpoch
   }
 
+  /** What the committed log changed, as a machine of its own finds that applies it once more. */
+  changes(bytes: BytesPort): readonly TrueChange[] {
+    const lineage: LineageEntry[] = [...GENESIS_LINEAGE]
+    for (const { firstIndex, epoch } of this.#chain) if (lineage.at(-1)![0] < epoch) lineage.push([epoch, firstIndex])
+    return changesOf(this.#records, lineage, bytes)
+  }
+
   #storesOf(value: ConfigState): ReplicaStore[] {
     const stores: ReplicaStore[] = []
     for (const id of value.members) {
@@ -119,6 +130,7 @@ export class Commits {
       )
       this.#chain.push({ firstIndex: record.firstIndex, epoch })
       this.#ledger.commit(record.bytes)
+      this.#records.push(record.bytes.slice())
       this.chainEpoch = epoch
       this.chainEnd = record.firstIndex + record.entries
     }

@@ -1,7 +1,17 @@
 // Watches everything the cores do and compares it with what is on the disks: the invariants of PROTOCOL 8, at every step. It believes no
 // core about itself; what it knows comes from durable writes, messages and clocks.
-import { readU32 } from '@coppice/protocol'
-import type { Accepted, BytesPort, Epoch, Index, Message, NodeId, ReadRepliesMessage, StoreId } from '@coppice/protocol'
+import { readChanges, readU32 } from '@coppice/protocol'
+import type {
+  Accepted,
+  BytesPort,
+  ChangesMessage,
+  Epoch,
+  Index,
+  Message,
+  NodeId,
+  ReadRepliesMessage,
+  StoreId,
+} from '@coppice/protocol'
 import type { DiskWrite, ReplicaMeta } from '@coppice/replica'
 import type { ReplicaHost } from '../hosts/replica-host.js'
 import type { ReplicaStore } from '../hosts/replica-store.js'
@@ -160,6 +170,7 @@ export class Oracle {
       this.#repliedTo.set(message.clerkId, Math.max(before, last))
     } else if (message.kind === 'registered') this.#exposes(host, message.epoch, message.clerkId + 1)
     else if (message.kind === 'readReplies') this.#read(host, message)
+    else if (message.kind === 'changes') this.#tells(host, message)
   }
 
   #exposes(host: ReplicaHost, epoch: Epoch, index: Index): void {
@@ -169,6 +180,13 @@ export class Oracle {
     check(this.commits.isCommitted(index, entryEpoch), 'I7', () => {
       return `${host.id} tells a clerk of entry ${index - 1} of epoch ${entryEpoch}, which is not committed`
     })
+  }
+
+  /** A watcher hears of committed changes alone, and of how far that goes. */
+  #tells(host: ReplicaHost, message: ChangesMessage): void {
+    this.#exposes(host, message.epoch, message.next)
+    const { buffer, start, end } = message.changes
+    for (const { index } of readChanges(buffer, start, end)) this.#exposes(host, message.epoch, index + 1)
   }
 
   /** What the machine said each answer depends on must be committed, whatever the message says. */
@@ -230,12 +248,16 @@ export class Oracle {
       const { view } = host
       if (view === undefined || view.stateless || view.nextIndex <= 1) continue
       const place = `${view.epochAt(view.nextIndex - 1)}/${view.nextIndex}`
-      const hash = view.stateHash()
+      const hash = `${view.stateHash()} ${view.changesHash()}`
       const seen = this.#hashes.get(place)
       if (seen === undefined) this.#hashes.set(place, { hash, node: host.id })
       else {
         this.hashComparisons++
-        check(seen.hash === hash, 'I9', () => `${host.id} and ${seen.node} differ in state at (epoch/index) ${place}`)
+        check(
+          seen.hash === hash,
+          'I9',
+          () => `${host.id} and ${seen.node} differ in state or changes at (epoch/index) ${place}`,
+        )
       }
     }
   }

@@ -13,6 +13,7 @@ import { Calls } from './calls.js'
 import { History } from './history.js'
 import { LockClients } from './lock-clients.js'
 import { TxnClients } from './txn-clients.js'
+import { WatchClients } from './watch-clients.js'
 
 interface Client {
   readonly host: ClientHost
@@ -36,6 +37,7 @@ export class Workload {
   readonly locks: LockClients
   readonly caches: CacheClients
   readonly txns: TxnClients
+  readonly watches: WatchClients
   readonly cluster: Cluster
   #clients: Client[] = []
   stopping = false
@@ -58,6 +60,7 @@ export class Workload {
     this.locks = new LockClients(this)
     this.caches = new CacheClients(this)
     this.txns = new TxnClients(this)
+    this.watches = new WatchClients(this)
   }
 
   start(): void {
@@ -67,6 +70,7 @@ export class Workload {
     if (plan.locks) this.locks.start()
     if (plan.cache) this.caches.start()
     if (plan.txns) this.txns.start()
+    if (plan.watchers) this.watches.start()
   }
 
   /** Clients finish what they have begun and begin nothing more. */

@@ -46,6 +46,7 @@ export class Cluster {
   readonly cut = new Set<string>()
   snapshotEveryBytes = 1e9
   minLogBytesKept = 0
+  changeLogBytes = 1_000_000
   #queue: { at: number; order: number; run: () => void }[] = []
   #order = 0
 
@@ -104,6 +105,7 @@ export class Cluster {
       seed: Math.floor(this.random() * 2 ** 32),
       snapshotEveryBytes: this.snapshotEveryBytes,
       minLogBytesKept: this.minLogBytesKept,
+      changeLogBytes: this.changeLogBytes,
     }
     server.core = server.disk.load(options, rebuilt ?? server.machine, this.now)
     server.writing = []
@@ -230,6 +232,8 @@ export class Cluster {
         if (server.incarnation !== incarnation) return
         if (core.wantsFlush) this.input(server.id, { kind: 'flush' })
         if (server.core === core && core.wantsApply && this.random() < 0.7) this.input(server.id, { kind: 'apply' })
+        // Not given now: in a moment.
+        if (server.core === core && core.wantsApply) this.after(0.2, () => this.#arm(server))
         if (server.core === core && core.wantsCapture && this.random() < 0.5) this.input(server.id, { kind: 'capture' })
       })
     }

@@ -2,7 +2,7 @@
 // idempotent, so whatever runs twice shows.
 import { Reader, Writer } from '@coppice/protocol'
 import type { Index, Millis } from '@coppice/protocol'
-import type { StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
 
 export const addOp = (key: number, delta = 1): Uint8Array => Uint8Array.of(key, delta)
 export const readOp = (key: number): Uint8Array => Uint8Array.of(key)
@@ -36,12 +36,21 @@ export class CounterMachine implements StateMachine {
     this.ticks.push({ index, elapsedMs })
     if (elapsedMs >= this.dueAt) this.dueAt = Infinity
   }
-  apply(index: Index, elapsedMs: number, b: Uint8Array, start: number, end: number, out: Writer): void {
+  apply(
+    index: Index,
+    elapsedMs: number,
+    b: Uint8Array,
+    start: number,
+    end: number,
+    out: Writer,
+    changes: ChangeSink,
+  ): void {
     const key = b[start]!
     const value = (this.counters.get(key)?.value ?? 0) + b[start + 1]!
     this.counters.set(key, { value, version: index })
     this.applied++
     this.times.push(elapsedMs)
+    changes.change(0, 0, b, start, start + 1, b, start + 1, start + 2)
     out.u32(value)
     if (end - start > 2) out.raw(new Uint8Array(70_000))
   }

@@ -10,11 +10,19 @@ export interface Setup {
 }
 
 export function startCluster(
-  o: { ids?: string[]; members?: string[]; seed?: number; snapshotEveryBytes?: number; leases?: boolean } = {},
+  o: {
+    ids?: string[]
+    members?: string[]
+    seed?: number
+    snapshotEveryBytes?: number
+    changeLogBytes?: number
+    leases?: boolean
+  } = {},
 ): Setup {
   const ids = o.ids ?? ['a', 'b', 'c']
   const c = new Cluster([], o.seed ?? 1)
   if (o.snapshotEveryBytes !== undefined) c.snapshotEveryBytes = o.snapshotEveryBytes
+  if (o.changeLogBytes !== undefined) c.changeLogBytes = o.changeLogBytes
   for (const id of ids) c.add(id)
   const config = new Controller(c)
   config.leases = o.leases ?? true
