@@ -7,6 +7,7 @@ import { addAffinity } from './verbs/affinity.js'
 import { addBench } from './verbs/bench.js'
 import { addChaos } from './verbs/chaos.js'
 import { addCheckHistory } from './verbs/check-history.js'
+import { addCompletion } from './verbs/completion.js'
 import { addConfigsvc } from './verbs/configsvc.js'
 import { addDev } from './verbs/dev.js'
 import { addEpochs } from './verbs/epochs.js'
@@ -19,6 +20,7 @@ import { addRestart } from './verbs/restart.js'
 import { addServer } from './verbs/server.js'
 import { addSim } from './verbs/sim.js'
 import { addStatus } from './verbs/status.js'
+import { addTxn } from './verbs/txn.js'
 import { addVerify } from './verbs/verify.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -57,8 +59,9 @@ Examples:
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
   const look = [addStatus, addEpochs, addVerify]
   const members = [addReconfigure, addHandover, addAffinity, addReplica, addConfigsvc, addRestart]
-  const change = [...members, addKv, addLock, addChaos]
-  for (const add of [addDev, addServer, ...look, ...change, addBench, addSim, addCheckHistory]) add(program)
+  const change = [...members, addKv, addTxn, addLock, addChaos]
+  for (const add of [addDev, addServer, ...look, ...change, addBench, addSim, addCheckHistory, addCompletion])
+    add(program)
   overrideExits(program)
   return program
 }

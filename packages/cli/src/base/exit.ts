@@ -49,7 +49,7 @@ export function exitCodeOf(error: unknown): number {
     case 'SESSION_EXPIRED':
       return error.outcome === 'unknown' ? EXIT.outcomeUnknown : EXIT.noQuorum
     default:
-      return EXIT.error
+      return error.outcome === 'unknown' ? EXIT.outcomeUnknown : EXIT.error
   }
 }
 

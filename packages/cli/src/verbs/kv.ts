@@ -7,7 +7,8 @@ import { countOption } from '../base/options.js'
 import { print, printJson } from '../base/output.js'
 import { exportTree } from '../kv/export.js'
 import { importTree } from '../kv/import.js'
-import { jsonField, shownName } from '../kv/show.js'
+import { jsonField } from '../kv/show.js'
+import { addCount, addLs } from './kv-ls.js'
 
 const DEFAULT_TIMEOUT_MS = 10_000
 /** Moving a tree goes on through a failover. */
@@ -21,6 +22,7 @@ export function addKv(program: Command): void {
   addCondPut(kv)
   addDel(kv)
   addLs(kv)
+  addCount(kv)
   addTransfers(kv)
 }
 
@@ -28,17 +30,21 @@ function addGet(kv: Command): void {
   kv.command('get')
     .description('print the value of a key; exit code 3 when it is missing')
     .argument('<key>')
-    .option('--stale', 'whatever a replica has at hand')
-    .addHelpText('after', '\nExample:\n  coppice kv get logo.png > logo.png')
+    .option('--stale', 'whatever a replica has at hand; the JSON form says how old it may be')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  coppice kv get logo.png > logo.png\n  coppice kv get greeting --stale -o json',
+    )
     .action(async (key: string, flags: { stale?: boolean }, command: Command) => {
       const settings = settingsFor(command)
       const entry = await withDb(settings, DEFAULT_TIMEOUT_MS, (db) =>
         db.kv.bytes.getEntry(key, flags.stale === true ? { consistency: 'stale' } : {}),
       )
       if (entry === undefined) throw new CliError(EXIT.notFound, `no key ${key}`)
-      const { value, version } = entry
-      if (settings.output === 'json') printJson({ key, ...jsonField('value', value), version })
-      else {
+      const { value, version, ageMs } = entry
+      if (settings.output === 'json') {
+        printJson({ key, ...jsonField('value', value), version, ...(ageMs === undefined ? {} : { ageMs }) })
+      } else {
         // The bytes as they are; a terminal gets its line end.
         process.stdout.write(value)
         if (process.stdout.isTTY === true) process.stdout.write('\n')
@@ -117,40 +123,13 @@ function addDel(kv: Command): void {
   kv.command('del')
     .description('delete a key; exit code 3 when it was missing')
     .argument('<key>')
+    .addHelpText('after', '\nExample:\n  coppice kv del greeting')
     .action(async (key: string, _flags, command: Command) => {
       const settings = settingsFor(command)
       const { existed, version } = await withDb(settings, DEFAULT_TIMEOUT_MS, (db) => db.kv.bytes.delete(key))
       if (settings.output === 'json') printJson({ key, existed, version })
       if (!existed) throw new CliError(EXIT.notFound, `no key ${key}`)
       if (settings.output === 'table') print(`deleted, version ${version}`)
-    })
-}
-
-function addLs(kv: Command): void {
-  kv.command('ls')
-    .description('keys in the order of their bytes')
-    .argument('[prefix]', 'only keys that begin so', '')
-    .option('--limit <n>', 'at most so many', countOption(1))
-    .option('-l, --long', 'with version and size')
-    .addHelpText('after', '\nExamples:\n  coppice kv ls users/ --limit 10\n  coppice kv ls -o json')
-    .action(async (prefix: string, flags: { limit?: number; long?: boolean }, command: Command) => {
-      const settings = settingsFor(command)
-      const options = { prefix, ...(flags.limit === undefined ? {} : { limit: flags.limit }) }
-      const keys: object[] = []
-      await withDb(settings, DEFAULT_TIMEOUT_MS, async (db) => {
-        if (flags.long === true) {
-          for await (const { key, value, version } of db.kv.bytes.range(options)) {
-            if (settings.output === 'json') keys.push({ ...jsonField('key', key), version, bytes: value.length })
-            else print(`${String(version).padStart(10)} ${String(value.length).padStart(9)} ${shownName(key)}`)
-          }
-          return
-        }
-        for await (const key of db.kv.bytes.keys(options)) {
-          if (settings.output === 'json') keys.push(jsonField('key', key))
-          else print(shownName(key))
-        }
-      })
-      if (settings.output === 'json') printJson({ keys })
     })
 }
 
