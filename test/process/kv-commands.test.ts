@@ -44,12 +44,12 @@ test('ls_pagesOneAfterTheOther_inBothDirections', async () => {
 
 test('txn_fileAndStdin_exitCodeSaysWhetherItHeld', async () => {
   const file = join(dir, 'order.json')
-  const order = {
-    if: [{ key: 'order/1', exists: false }],
-    then: [{ put: 'order/1', value: '7' }, { get: 'list/03' }],
-    else: [{ get: 'order/1' }],
-  }
-  writeFileSync(file, JSON.stringify(order))
+  const order = `{
+    "if":   [{ "key": "order/1", "exists": false }],
+    "then": [{ "put": "order/1", "value": "7" }, { "get": "list/03" }],
+    "else": [{ "get": "order/1" }]
+  }`
+  writeFileSync(file, order)
   const done = await coppice(['txn', file, '-o', 'json'])
   expect(done.code).toBe(0)
   expect(JSON.parse(done.out)).toMatchObject({
@@ -59,7 +59,7 @@ test('txn_fileAndStdin_exitCodeSaysWhetherItHeld', async () => {
       { get: 'list/03', value: 'v3' },
     ],
   })
-  const again = await coppice(['txn', '-'], { stdin: JSON.stringify(order) })
+  const again = await coppice(['txn', '-'], { stdin: order })
   expect(again.code).toBe(4)
   expect(again.out).toMatch(/^get order\/1: "7" \(version \d+\)\n$/)
   expect(again.err).toContain('order/1 is not as expected')

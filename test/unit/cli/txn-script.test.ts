@@ -4,13 +4,11 @@ import { CliError, EXIT } from '../../../packages/cli/src/base/exit.js'
 import { bytesOfValue, parseTxnScript } from '../../../packages/cli/src/txn/script.js'
 
 test('parseTxnScript_whole_isTaken', () => {
-  const script = parseTxnScript(
-    JSON.stringify({
-      if: [{ key: 'a', version: 3, exists: true }],
-      then: [{ put: 'a', value: '' }, { put: 'b', valueBase64: '/w==' }, { delete: 'c' }, { get: 'd' }],
-    }),
-    'x.json',
-  )
+  const source = `{
+    "if": [{ "key": "a", "version": 3, "exists": true }],
+    "then": [{ "put": "a", "value": "" }, { "put": "b", "valueBase64": "/w==" }, { "delete": "c" }, { "get": "d" }]
+  }`
+  const script = parseTxnScript(source, 'x.json')
   expect(script.else).toEqual([])
   expect(script.then.map((step) => ('put' in step ? [...bytesOfValue(step)] : step))).toEqual([
     [],
