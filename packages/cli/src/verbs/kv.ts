@@ -9,6 +9,7 @@ import { exportTree } from '../kv/export.js'
 import { importTree } from '../kv/import.js'
 import { jsonField } from '../kv/show.js'
 import { addCount, addLs } from './kv-ls.js'
+import { addWatch } from './kv-watch.js'
 
 const DEFAULT_TIMEOUT_MS = 10_000
 /** Moving a tree goes on through a failover. */
@@ -23,6 +24,7 @@ export function addKv(program: Command): void {
   addDel(kv)
   addLs(kv)
   addCount(kv)
+  addWatch(kv)
   addTransfers(kv)
 }
 

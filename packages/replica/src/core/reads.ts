@@ -168,7 +168,9 @@ export class Reads {
     let bytes = 0
     const sendReady = (): void => {
       const answers = taken(ready)
-      this.#send({ connection, firstReadId, count: readyCount, epoch, minIndex: readyDep, ageMs, answers })
+      // What they show holds at the commit index, too: a watch goes on from there without a gap.
+      const minIndex = Math.max(readyDep, s.commitIndex)
+      this.#send({ connection, firstReadId, count: readyCount, epoch, minIndex, ageMs, answers })
       ready.reset()
       readyCount = readyDep = 0
     }

@@ -30,6 +30,7 @@ import { countOf, rangeOf, type Range } from './range.js'
 import { Txn, type TxnPart } from './txn.js'
 import { schemaCodec, type Schema } from './typed.js'
 import { View } from './view.js'
+import { Watch, type WatchOptions } from './watch.js'
 import { isPlain, lifetimeOf, refusal, underKey } from './write-options.js'
 
 export type * from './kv-types.js'
@@ -152,6 +153,16 @@ export class Kv<K = string, V = string> {
   /** Number of keys at one index. It waits until everything that its replica holds is committed. */
   count(options: SpanOptions<K> & ReadOptions = {}): Promise<number> {
     return countOf(this.#clerk, this.#ports, this.#view, options)
+  }
+
+  /**
+   * Tells of every committed change of the keys that begin with `prefix` (none: all keys; `exact`: this very key), once and in order. It has
+   * begun when this returns, and what comes behind its first `sync` event is complete. A page of a range has the `index` from which a watch
+   * goes on without a gap. Up to 1 MiB of changes wait to be taken.
+   */
+  watch(prefix?: K | KeyLike, options: WatchOptions = {}): Watch<K, V> {
+    const topic = options.exact === true ? this.#view.key(prefix ?? '') : this.#view.bound(prefix ?? '')
+    return new Watch(this.#clerk, this.#ports, this.#view, topic, options)
   }
 
   /** Several keys in one operation: compare, then write and read, all or nothing. Nothing is sent before its `commit`. */
