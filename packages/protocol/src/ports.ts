@@ -12,14 +12,6 @@ export interface Clock {
   endOfTurn(run: () => void): void
 }
 
-/** Time with a bounded error (PROTOCOL 3, timeRange): the true time lies in [earliest, latest]; earliest never goes back. */
-export interface TimeRange {
-  readonly earliest: number
-  readonly latest: number
-}
-/** Asks the wall clock, within its bound; see TimeRange. */
-export type TimeRangePort = () => TimeRange
-
 /** Uniform numbers in [0, 1). */
 export type Random = () => number
 

@@ -7,11 +7,9 @@ import { holdProcess, nodeText } from '@coppice/runtime'
 import type { Kv } from './client/kv.js'
 import type { HeldLock, LockOptions } from './client/lock.js'
 import { Db as PortableDb, type ClosableClerk } from './client/db.js'
-import { durationMs, type Duration } from './client/duration.js'
 import type { KvPorts } from './client/ports.js'
 import type { Session as PortableSession } from './client/session.js'
 import type { SessionOptions } from './client/sessions.js'
-import { boundedClock } from './client/time-range.js'
 
 export { CompactedError, CoppiceError, type ErrorCode, type Outcome } from '@coppice/protocol'
 export type { ClusterUrl, ConnectOptions, Resolution } from '@coppice/clerk'
@@ -51,14 +49,8 @@ if ((Symbol as { asyncDispose?: symbol }).asyncDispose === undefined) {
   Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol('Symbol.asyncDispose') })
 }
 
-/** Of a client. */
-export interface DbOptions extends ConnectOptions {
-  /**
-   * How far this machine's wall clock may be from the other clients', at most. Without it the client cache answers nothing from memory.
-   * All clients of one cache must keep to it.
-   */
-  readonly clockError?: Duration | undefined
-}
+/** What `connect` takes. */
+export type DbOptions = ConnectOptions
 
 /** A held lock with the platform's signal; `await using` releases it. */
 export interface Lock extends Omit<HeldLock, 'signal' | 'kv'> {
@@ -117,14 +109,13 @@ function asLock(lock: HeldLock): HeldLock & Lock {
  * known; fails like any call (UNAVAILABLE, TIMEOUT, WRONG_CLUSTER, PROTOCOL_VERSION, INVALID_ARGUMENT).
  */
 export async function connect(url: ClusterUrl, options: DbOptions = {}): Promise<Db> {
-  const { clockError, ...clerkOptions } = options
-  const clerk: ClosableClerk = await connectClerk(url, clerkOptions)
-  return new Db(clerk, nodePorts(clockError))
+  const clerk: ClosableClerk = await connectClerk(url, options)
+  return new Db(clerk, NODE_PORTS)
 }
 
-function nodePorts(clockError: Duration | undefined): KvPorts {
-  const bounded =
-    clockError === undefined ? undefined : boundedClock(() => Date.now(), durationMs(clockError, 'clockError'))
-  const processName = `${hostname()}/${process.pid}`
-  return { text: nodeText, newAbort: () => new AbortController(), hold: holdProcess, timeRange: bounded, processName }
+const NODE_PORTS: KvPorts = {
+  text: nodeText,
+  newAbort: () => new AbortController(),
+  hold: holdProcess,
+  processName: `${hostname()}/${process.pid}`,
 }

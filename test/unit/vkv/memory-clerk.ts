@@ -76,6 +76,11 @@ export class World {
     const run = next.run
     next.run = undefined
     this.now = Math.max(this.now, next.at)
+    // The primary logs a tick when something ends by time.
+    if (this.driven.machine.dueAt <= this.now) {
+      this.driven.now = this.now
+      this.driven.tick()
+    }
     run()
     return true
   }

@@ -1,4 +1,5 @@
 // All mutants of PROTOCOL 8.
+import { CACHE_MUTANTS } from './caches.js'
 import { CONFIG_MUTANTS } from './config.js'
 import type { Mutant } from './mutant.js'
 import { DRAIN_MUTANTS } from './drain.js'
@@ -13,4 +14,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...DRAIN_MUTANTS,
   ...LEARN_MUTANTS,
   ...TXN_MUTANTS,
+  ...CACHE_MUTANTS,
 ]

@@ -1,4 +1,5 @@
 // The directed stories that catch mutants: each holds every invariant on the real code and breaks one when its rule is switched off.
+import { CACHE_STORIES } from './mutant-caches.js'
 import { DRAIN_STORIES } from './mutant-drains.js'
 import { CONFIG_SERVER_STORIES } from './mutant-config-servers.js'
 import { EPOCH_STORIES } from './mutant-epochs.js'
@@ -19,4 +20,5 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...CONFIG_SERVER_STORIES,
   ...LEARN_STORIES,
   ...TXN_STORIES,
+  ...CACHE_STORIES,
 ]

@@ -1,71 +1,87 @@
-// The client cache that stays linearizable (PROTOCOL 9; Grove §6.2): a reader writes a lease into the entry, by a conditional put on
-// its version, and answers from memory while the lease surely lasts; a writer waits until it surely ended.
-//
-//   stored value:  u8 flags (1: there is a value, 2: a writer waits) · u53 lease end (ms of TimeRange) · value
-//
-// The lease lives beside the value in one entry, so the keys of a cache are its own: they stand under a prefix of the store.
-import { DecodeError, EMPTY_BYTES, Reader, Writer, type Index, type TimeRange } from '@coppice/protocol'
+// The client cache that stays linearizable (PROTOCOL 9; Grove §6.2): a key is answered from memory while a lease on it is in force, and no
+// write to a leased key takes place before its leases were given back or have ended. The store itself sees to that, for every writer.
+import type { Index, Millis } from '@coppice/protocol'
 import type { ClerkLike } from '@coppice/clerk/core'
+import {
+  decodeLeaseReply,
+  encodeCacheLease,
+  LEASE_GRANTED,
+  LEASE_NEVER,
+  MAX_HOLDER_TTL_MS,
+  MIN_HOLDER_TTL_MS,
+  NO_END,
+} from '../core/cache-operations.js'
 import { Budget, type Options } from './budget.js'
-import { checkKey, checkValue, invalid, textCodec } from './codecs.js'
+import { CacheHolder } from './cache-holder.js'
+import { invalid } from './codecs.js'
 import { durationMs, type Duration } from './duration.js'
-import { textKv, type Kv } from './kv.js'
+import type { Kv } from './kv.js'
 import type { KvPorts } from './ports.js'
 
-/** Of a client cache. */
-export interface CacheOptions {
-  /** How long a cached entry may be answered from memory; so long a put may have to wait. Default 1 s, at most 60 s. */
+/** What `db.cached` takes. */
+export interface CacheOptions<V = string> {
+  /**
+   * For how long a client that has died or is cut off may hold up a write to what it has cached; one that lives answers within a round trip. It is
+   * renewed while the cache is used. Default 1 s, 100 ms to 60 s.
+   */
   readonly lease?: Duration | undefined
   /** Entries kept in memory. Default 10,000. */
   readonly max?: number | undefined
-  /** Where the cache's keys stand in the store. Default `cached/`. */
-  readonly prefix?: string | undefined
+  /** The store it stands before. Default: `db.kv`. */
+  readonly of?: Kv<string, V> | undefined
 }
 
-const HAS_VALUE = 1
-const WRITER_WAITS = 2
-const HEADER_BYTES = 9
 const DEFAULT_LEASE_MS = 1_000
-const MAX_LEASE_MS = 60_000
 const DEFAULT_MAX = 10_000
-/** A writer that marked an entry and has not written so long after its lease is taken for dead: leases may be given again. */
-const MARK_GRACE_MS = 10_000
+const HIGHEST_INDEX = Number.MAX_SAFE_INTEGER
 
-interface Stored {
-  readonly version: Index
-  readonly value: string | undefined
-  readonly leaseEnd: number
-  readonly writerWaits: boolean
-}
 interface Cached {
-  readonly value: string | undefined
-  readonly leaseEnd: number
+  /** Of the entry that granted the lease. */
+  readonly index: Index
+  /** The value's bytes; undefined: there is none, which is cached too. */
+  readonly bytes: Uint8Array | undefined
+  /** The value, if nobody can change it; else it is decoded anew for each answer. */
+  readonly text: string | undefined
+  /** When the key may end by its ttl. */
+  readonly until: Millis
 }
 
-/** Nothing is known about the time: nothing is cached, and nobody's lease is known to have ended. */
-const UNBOUNDED: TimeRange = { earliest: 0, latest: Infinity }
+/** A lease that was asked for. */
+interface Flight {
+  readonly done: Promise<void>
+  /** Revoked by this entry while it was under way. */
+  revokedAt: Index
+}
 
-/** A client cache that stays linearizable: what it answers from memory is under a lease. */
-export class Cache {
+/** Answers reads from memory while the store vouches for what is in it. Errors: those of any call. */
+export class Cache<V = string> {
+  /** Reads that were answered from memory. */
+  hits = 0
+  /** Reads that went to the store. */
+  misses = 0
   readonly #clerk: ClerkLike
   readonly #ports: KvPorts
-  readonly #kv: Kv<string, Uint8Array>
-  readonly #leaseMs: number
+  readonly #kv: Kv<string, V>
   readonly #max: number
-  readonly #prefix: string
-  /** In the order of last use, so that the first is the one to drop. */
+  readonly #holder: CacheHolder
+  /** By the key as it is in the store, in the order of last use, so that the first is the one to drop. */
   readonly #entries = new Map<string, Cached>()
+  readonly #flights = new Map<string, Flight>()
 
-  constructor(clerk: ClerkLike, ports: KvPorts, options: CacheOptions = {}) {
+  constructor(clerk: ClerkLike, ports: KvPorts, kv: Kv<string, V>, options: CacheOptions<V> = {}) {
     this.#clerk = clerk
     this.#ports = ports
-    this.#leaseMs = options.lease === undefined ? DEFAULT_LEASE_MS : durationMs(options.lease, 'lease')
-    if (this.#leaseMs > MAX_LEASE_MS)
-      throw invalid(`lease of ${this.#leaseMs} ms is above the limit of ${MAX_LEASE_MS} ms`)
+    this.#kv = kv
+    const leaseMs = Math.round(options.lease === undefined ? DEFAULT_LEASE_MS : durationMs(options.lease, 'lease'))
+    if (leaseMs < MIN_HOLDER_TTL_MS || leaseMs > MAX_HOLDER_TTL_MS)
+      throw invalid(`lease of ${leaseMs} ms is not between ${MIN_HOLDER_TTL_MS} and ${MAX_HOLDER_TTL_MS} ms`)
     this.#max = options.max ?? DEFAULT_MAX
-    this.#prefix = options.prefix ?? 'cached/'
-    // Bytes are given out as they came; each is decoded at once and not kept.
-    this.#kv = textKv(clerk, ports).with({ encode: (value: Uint8Array) => value, decode: (bytes) => bytes })
+    if (!Number.isSafeInteger(this.#max) || this.#max < 1)
+      throw invalid(`max of ${this.#max} is not a number of entries`)
+    this.#holder = new CacheHolder(clerk, leaseMs, {
+      revoked: (key, index) => this.#revoked(ports.text.decode(key), index),
+      allRevoked: (index) => this.#allRevoked(index),
+    })
   }
 
   /** Entries in memory. */
@@ -73,118 +89,116 @@ export class Cache {
     return this.#entries.size
   }
 
-  /** From memory while its lease lasts, else from the store; linearizable either way. */
-  async get(key: string, options?: Options): Promise<string | undefined> {
-    const cached = this.#lookUp(key)
-    if (cached !== undefined) return cached.value
-    return (await this.#load(key, new Budget(this.#clerk, this.#ports, options))).value
+  /** The value, from memory while the lease on it is in force; linearizable either way. Undefined, if there is none, is cached too. */
+  get(key: string, options?: Options): Promise<V | undefined> {
+    const name = this.#kv.view.prefix + key
+    const cached = this.#lookUp(name)
+    if (cached === undefined) return this.#load(key, name, options)
+    this.hits++
+    return Promise.resolve(this.#valueOf(name, cached))
   }
 
-  /** The same, and keeps the answer in memory under a lease, also that nothing is there. */
-  async getAndCache(key: string, options?: Options): Promise<string | undefined> {
-    const cached = this.#lookUp(key)
-    if (cached !== undefined) return cached.value
+  /** Writes; the leases that other clients have on the key are revoked first. */
+  async put(key: string, value: V, options?: Options): Promise<void> {
+    this.#giveBack(key)
+    await this.#kv.put(key, value, options)
+  }
+
+  /** Deletes; the leases that other clients have on the key are revoked first. */
+  async delete(key: string, options?: Options): Promise<void> {
+    this.#giveBack(key)
+    await this.#kv.delete(key, options)
+  }
+
+  /** Empties it and gives its leases back. Later reads go to the store. */
+  close(): Promise<void> {
+    return this.#holder.close()
+  }
+
+  async #load(key: string, name: string, options: Options | undefined): Promise<V | undefined> {
+    this.misses++
+    const keyBytes = this.#kv.view.key(key)
     const budget = new Budget(this.#clerk, this.#ports, options)
-    for (;;) {
-      const stored = await this.#load(key, budget)
-      const time = this.#time()
-      // Without a bound on the clock no lease has an end; while a writer waits it must not be kept waiting.
-      const writerWaits = stored.writerWaits && time.earliest < stored.leaseEnd + MARK_GRACE_MS
-      if (time.latest === Infinity || writerWaits) return stored.value
-      const leaseEnd = Math.max(stored.leaseEnd, Math.ceil(time.latest + this.#leaseMs))
-      if (!(await this.#store(key, { ...stored, leaseEnd, writerWaits: false }, budget))) continue
-      this.#remember(key, { value: stored.value, leaseEnd })
-      return stored.value
+    const other = this.#flights.get(name)
+    if (other !== undefined) {
+      await other.done
+      // The lease it came with is in force now, so the value is the present one. Without it that is not known.
+      const cached = this.#lookUp(name)
+      if (cached !== undefined) return this.#valueOf(name, cached)
     }
-  }
-
-  /** Writes, after every lease on the key has surely ended. */
-  put(key: string, value: string, options?: Options): Promise<void> {
-    return this.#change(key, value, options)
-  }
-
-  /** Deletes, after every lease on the key has surely ended. */
-  delete(key: string, options?: Options): Promise<void> {
-    return this.#change(key, undefined, options)
-  }
-
-  async #change(key: string, value: string | undefined, options: Options | undefined): Promise<void> {
-    const stored = encodeStored({ value, leaseEnd: 0, writerWaits: false }, this.#ports)
-    const keyBytes = this.#ports.text.encode(this.#prefix + key)
-    checkKey(keyBytes, 'key', this.#ports.text)
-    checkValue(keyBytes, stored, 'value', this.#ports.text)
-    const budget = new Budget(this.#clerk, this.#ports, options)
-    for (;;) {
-      const present = await this.#load(key, budget)
-      if (this.#time().earliest < present.leaseEnd) {
-        // The mark stops further leases, so that this write waits for one lease at the most.
-        if (!present.writerWaits && !(await this.#store(key, { ...present, writerWaits: true }, budget))) continue
-        await this.#waitUntil(present.leaseEnd, budget)
-        if (!present.writerWaits) continue
+    const holder = await this.#holder.ensure(budget)
+    if (holder === 0) return this.#kv.get(key, budget.rest('cached read'))
+    let landed: () => void = () => undefined
+    const flight: Flight = { done: new Promise((resolve) => (landed = resolve)), revokedAt: 0 }
+    const first = !this.#flights.has(name)
+    if (first) this.#flights.set(name, flight)
+    try {
+      const sentAt = this.#clerk.clock.now()
+      const reply = decodeLeaseReply(
+        await this.#clerk.submit(encodeCacheLease(holder, keyBytes), budget.next('cached read')),
+      )
+      if (reply.status === LEASE_NEVER) return await this.#kv.get(key, budget.rest('cached read'))
+      const bytes = reply.found?.value
+      const value = bytes === undefined ? undefined : this.#kv.view.decode(keyBytes, bytes)
+      const known = first && reply.index > flight.revokedAt && this.#holder.id === holder
+      if (reply.status === LEASE_GRANTED && known) {
+        const until = reply.restMs === NO_END ? Infinity : this.#holder.endOf(sentAt, reply.restMs)
+        this.#remember(name, { index: reply.index, bytes, text: typeof value === 'string' ? value : undefined, until })
       }
-      // A lease given after the load changes the version: then this write does not happen and waits again.
-      if (!(await this.#store(key, { ...present, value, leaseEnd: 0, writerWaits: false }, budget))) continue
-      this.#entries.delete(key)
-      return
+      return value
+    } finally {
+      if (first) this.#flights.delete(name)
+      landed()
     }
   }
 
-  async #waitUntil(leaseEnd: number, budget: Budget): Promise<void> {
-    for (;;) {
-      const leftMs = leaseEnd - this.#time().earliest
-      if (leftMs <= 0) return
-      await budget.pause(Math.min(leftMs + 1, MAX_LEASE_MS), 'cached put')
-    }
-  }
-
-  async #load(key: string, budget: Budget): Promise<Stored> {
-    const entry = await this.#kv.getEntry(this.#prefix + key, budget.rest('cached read'))
-    if (entry === undefined) return { version: 0, value: undefined, leaseEnd: 0, writerWaits: false }
-    const r = new Reader(entry.value)
-    const flags = r.u8()
-    if ((flags & ~(HAS_VALUE | WRITER_WAITS)) !== 0)
-      throw new DecodeError(`${this.#prefix}${key} was not written by a cache`)
-    const leaseEnd = r.u53()
-    const value = (flags & HAS_VALUE) === 0 ? undefined : textCodec(this.#ports.text).decode(r.rest())
-    return { version: entry.version, value, leaseEnd, writerWaits: (flags & WRITER_WAITS) !== 0 }
-  }
-
-  /** Writes the entry if it still has the version of `stored`. */
-  async #store(key: string, stored: Stored, budget: Budget): Promise<boolean> {
-    const options = { ...budget.rest('cached write'), ifVersion: stored.version }
-    return (await this.#kv.put(this.#prefix + key, encodeStored(stored, this.#ports), options)).ok
-  }
-
-  #lookUp(key: string): Cached | undefined {
-    const cached = this.#entries.get(key)
+  #lookUp(name: string): Cached | undefined {
+    const cached = this.#entries.get(name)
     if (cached === undefined) return undefined
-    this.#entries.delete(key)
     // The time is read after the entry: a pause between the two can only make the answer "no longer".
-    if (this.#time().latest >= cached.leaseEnd) return undefined
-    this.#entries.set(key, cached)
+    const now = this.#clerk.clock.now()
+    if (!this.#holder.valid(now)) return undefined
+    this.#entries.delete(name)
+    if (now >= cached.until) return undefined
+    this.#entries.set(name, cached)
+    this.#holder.used(now)
     return cached
   }
 
-  #remember(key: string, cached: Cached): void {
-    this.#entries.delete(key)
-    this.#entries.set(key, cached)
+  #valueOf(name: string, { text, bytes }: Cached): V | undefined {
+    if (text !== undefined) return text as V
+    return bytes === undefined ? undefined : this.#kv.view.decode(this.#ports.text.encode(name), bytes)
+  }
+
+  #remember(name: string, cached: Cached): void {
+    this.#entries.delete(name)
+    this.#entries.set(name, cached)
     if (this.#entries.size <= this.#max) return
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest)
-      return
-    }
+    const [oldest] = this.#entries
+    if (oldest === undefined) return
+    this.#entries.delete(oldest[0])
+    this.#holder.forget(this.#ports.text.encode(oldest[0]), oldest[1].index, true)
   }
 
-  #time(): TimeRange {
-    return this.#ports.timeRange?.() ?? UNBOUNDED
+  /** A write of one's own need not wait for one's own lease. */
+  #giveBack(key: string): void {
+    const name = this.#kv.view.prefix + key
+    const flight = this.#flights.get(name)
+    if (flight !== undefined) flight.revokedAt = HIGHEST_INDEX
+    if (!this.#entries.delete(name) && flight === undefined) return
+    this.#holder.forget(this.#ports.text.encode(name), HIGHEST_INDEX, true)
+    this.#holder.flush()
   }
-}
 
-function encodeStored(stored: Omit<Stored, 'version'>, ports: KvPorts): Uint8Array {
-  const value = stored.value === undefined ? EMPTY_BYTES : ports.text.encode(stored.value)
-  const w = new Writer(HEADER_BYTES + value.length)
-  w.u8((stored.value === undefined ? 0 : HAS_VALUE) | (stored.writerWaits ? WRITER_WAITS : 0))
-  w.u53(stored.leaseEnd)
-  w.raw(value)
-  return w.view()
+  #revoked(name: string, index: Index): void {
+    const flight = this.#flights.get(name)
+    if (flight !== undefined) flight.revokedAt = Math.max(flight.revokedAt, index)
+    const cached = this.#entries.get(name)
+    if (cached !== undefined && cached.index <= index) this.#entries.delete(name)
+  }
+
+  #allRevoked(index: Index): void {
+    for (const flight of this.#flights.values()) flight.revokedAt = Math.max(flight.revokedAt, index)
+    for (const [name, cached] of this.#entries) if (cached.index <= index) this.#entries.delete(name)
+  }
 }

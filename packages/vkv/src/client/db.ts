@@ -68,9 +68,10 @@ export class Db {
     return this.#sessions.revoke(id, options)
   }
 
-  /** A client cache that stays linearizable; needs a bound on the clock's error to answer from memory. */
-  cached(options?: CacheOptions): Cache {
-    return new Cache(this.clerk, this.ports, options)
+  /** A client cache that stays linearizable. */
+  cached<V = string>(options: CacheOptions<V> = {}): Cache<V> {
+    const kv = options.of ?? (this.kv as unknown as Kv<string, V>)
+    return new Cache(this.clerk, this.ports, kv, options)
   }
 
   /** Accounts and transfers. */

@@ -57,6 +57,11 @@ export class Kv<K = string, V = string> {
     })
   }
 
+  /** How keys and values of this store lie in the store. */
+  get view(): View<K, V> {
+    return this.#view
+  }
+
   /** The same store with bytes for keys and values. */
   get bytes(): Kv<Uint8Array, Uint8Array> {
     return this.#viewed(bytesCodec, bytesCodec)

@@ -1,5 +1,5 @@
 // What the clients of vKV need besides a clerk. Production gives Node's own, the simulator its own.
-import type { AbortSignalLike, TextPort, TimeRangePort } from '@coppice/protocol'
+import type { AbortSignalLike, TextPort } from '@coppice/protocol'
 
 /** A signal and its trigger. */
 export interface AbortHandle {
@@ -12,8 +12,6 @@ export interface KvPorts {
   readonly text: TextPort
   /** Makes the signal of a lock; by default a plain one (client/abort.ts). Node gives its AbortController. */
   readonly newAbort?: (() => AbortHandle) | undefined
-  /** Time with a bounded error, for the client cache. By default nothing is bounded: the cache then reads through. */
-  readonly timeRange?: TimeRangePort | undefined
   /** What sessions of this process are called if nobody names them. */
   readonly processName?: string | undefined
   /** Keeps the process alive while a call waits without any open request; the answer ends it. */

@@ -1,4 +1,5 @@
-// What ends by the log's time, in the order of its end (PROTOCOL 6, expiry by log position): keys with a ttl, sessions, idempotency keys.
+// What ends by the log's time, in the order of its end (PROTOCOL 6, expiry by log position): keys with a ttl, sessions, idempotency keys, leases
+// of caches.
 // A table whose keys are big-endian times, so that its order is the agenda's and a capture takes it like any other.
 //
 //   key: u64 time, big-endian · u8 kind · name          value: nothing
@@ -11,6 +12,10 @@ export const AGENDA_KEY = 0
 export const AGENDA_SESSION = 1
 /** An idempotency key. */
 export const AGENDA_ONCE = 2
+/** A holder of cached keys, by its id likewise. */
+export const AGENDA_HOLDER = 3
+/** A writer that waits for a cached key, by the key. */
+export const AGENDA_MARK = 4
 
 export const ID_BYTES = 8
 const HEAD_BYTES = 9

@@ -7,9 +7,8 @@
 //   interests: u16 n · key · u53 holder → u53 grantedAt (index) · u8 revoked
 //   held:      u53 holder · key → nothing
 //   marks:     key → u53 until        a writer waits
-//   ends:      u53 time · u8 kind · name → nothing        what ends by time: holders, marks
 //
-// Numbers inside keys have their highest byte first, so that keys stand in the order of the numbers.
+// Holders inside keys are eight bytes, highest first. Holders and marks end by the agenda.
 import { readU32, readU53, Writer, type BytesPort, type Index, type Millis } from '@coppice/protocol'
 import type { ChangeSink } from '@coppice/replica'
 import {
@@ -27,6 +26,7 @@ import {
   OP_CACHE_LEASE,
   OP_CACHE_OPEN,
 } from './cache-operations.js'
+import { AGENDA_HOLDER, AGENDA_MARK, ID_BYTES, readOrdered, writeOrdered, type Agenda } from './agenda.js'
 import { LEASE_REVOKED, STREAM_CACHES } from './changes.js'
 import { readU16 } from './operations.js'
 import { WRITE_BLOCKED } from './replies.js'
@@ -43,12 +43,6 @@ const MARK_MS = 5_000
 const PATIENCE = 1
 /** It is told to drop everything when it has had this part of its ttl: what it was told by a watch seems to be lost. */
 const REMINDER = 1 / 3
-/** Leases that one tick ends. */
-const ENDS_OF_TICK = 1_000
-
-const END_HOLDER = 0
-const END_MARK = 1
-
 /** What the cache leases ask of the keys. */
 export interface LeasedKeys {
   /** Writes the answer of a get; its key is b[start, end). */
@@ -64,33 +58,22 @@ export class CacheLeases {
   readonly interests: Table
   readonly held: Table
   readonly marks: Table
-  readonly ends: Table
   readonly #keys: LeasedKeys
+  readonly #agenda: Agenda
   readonly #name = new Writer(64)
   readonly #value = new Writer(32)
-  #dueAt: Millis = Infinity
 
-  constructor(bytes: BytesPort, keys: LeasedKeys) {
+  constructor(bytes: BytesPort, agenda: Agenda, keys: LeasedKeys) {
     this.#keys = keys
+    this.#agenda = agenda
     this.holders = new Table(bytes)
     this.interests = new Table(bytes)
     this.held = new Table(bytes)
     this.marks = new Table(bytes)
-    this.ends = new Table(bytes)
   }
 
   get tables(): readonly Table[] {
-    return [this.holders, this.interests, this.held, this.marks, this.ends]
-  }
-
-  /** When the next holder or mark ends. */
-  get dueAt(): Millis {
-    return this.#dueAt
-  }
-
-  /** The tables were loaded. */
-  loaded(): void {
-    this.#look()
+    return [this.holders, this.interests, this.held, this.marks]
   }
 
   /** Nobody holds a lease: writes need not ask. */
@@ -157,28 +140,27 @@ export class CacheLeases {
   unmark(index: Index, b: Uint8Array, keyStart: number, keyEnd: number): void {
     const mark = this.marks.find(b, keyStart, keyEnd)
     if (mark === 0) return
-    this.#cancel(index, readU53(this.marks.valueOf(mark), 0), END_MARK, b, keyStart, keyEnd)
+    this.#agenda.remove(index, readU53(this.marks.valueOf(mark), 0), AGENDA_MARK, b, keyStart, keyEnd)
     this.marks.remove(this.marks.find(b, keyStart, keyEnd), index)
   }
 
-  /** What ended by the log's time, up to a bound. */
-  tick(index: Index, now: Millis): void {
-    for (let budget = ENDS_OF_TICK; budget > 0 && this.#dueAt <= now;) {
-      const first = this.#first()!
-      if (first[8] === END_MARK) {
-        const handle = this.marks.find(first, 9, first.length)
-        if (handle !== 0) this.marks.remove(handle, index)
-        this.ends.remove(this.ends.find(first, 0, first.length), index)
-        budget--
-        this.#look()
-        continue
-      }
-      const holder = readBig(first, 9)
-      const dropped = this.#dropAll(index, now, holder, Infinity, budget)
-      budget -= dropped + 1
-      // Its leases count until the last of them is gone.
-      if (budget > 0) this.#removeHolder(index, holder)
-    }
+  /** A holder's time is over: ends up to `most` of its leases, the rest at the next tick, and it after them; answers how many. */
+  endHolder(index: Index, now: Millis, holder: Index, most: number): number {
+    const dropped = this.#dropAll(index, now, holder, Infinity, most)
+    const name = this.#holderName(holder)
+    const handle = this.holders.find(name, 0, ID_BYTES)
+    if (handle === 0) return dropped
+    // Its leases count until the last of them is gone.
+    if (dropped === most)
+      this.#agenda.add(index, readHolder(this.holders, handle).expiry, AGENDA_HOLDER, name, 0, ID_BYTES)
+    else this.holders.remove(handle, index)
+    return dropped
+  }
+
+  /** The writer that waited for the key has not come again. */
+  endMark(index: Index, key: Uint8Array, start: number, end: number): void {
+    const handle = this.marks.find(key, start, end)
+    if (handle !== 0) this.marks.remove(handle, index)
   }
 
   #open(index: Index, now: Millis, ttlMs: number, out: Writer): void {
@@ -187,13 +169,13 @@ export class CacheLeases {
       return
     }
     this.#saveHolder(index, index, { ttlMs, expiry: now + ttlMs, revoked: 0, waitedSince: 0 })
-    this.#schedule(index, now + ttlMs, END_HOLDER, this.#holderName(index), 0, 8)
+    this.#agenda.add(index, now + ttlMs, AGENDA_HOLDER, this.#holderName(index), 0, ID_BYTES)
     out.u53(index)
   }
 
   #keep(index: Index, now: Millis, holder: Index, out: Writer): void {
     const name = this.#holderName(holder)
-    const handle = this.holders.find(name, 0, 8)
+    const handle = this.holders.find(name, 0, ID_BYTES)
     // One whose time is up has ended, though its leases may not all be gone yet.
     const known = handle === 0 ? undefined : readHolder(this.holders, handle)
     if (known === undefined || known.expiry <= now) {
@@ -205,16 +187,16 @@ export class CacheLeases {
     const stubborn = waitedMs > PATIENCE * known.ttlMs
     if (!stubborn) {
       const expiry = Math.max(known.expiry, now + known.ttlMs)
-      this.#cancel(index, known.expiry, END_HOLDER, name.slice(0, 8), 0, 8)
+      this.#agenda.remove(index, known.expiry, AGENDA_HOLDER, name, 0, ID_BYTES)
       this.#saveHolder(index, holder, { ...known, expiry })
-      this.#schedule(index, expiry, END_HOLDER, this.#holderName(holder), 0, 8)
+      this.#agenda.add(index, expiry, AGENDA_HOLDER, this.#holderName(holder), 0, ID_BYTES)
     }
     out.u8(stubborn ? KEEP_UNKNOWN : waitedMs > REMINDER * known.ttlMs ? KEEP_REVOKED : KEEP_DONE)
     out.u53(index)
   }
 
   #lease(index: Index, now: Millis, holder: Index, b: Uint8Array, keyStart: number, keyEnd: number, out: Writer): void {
-    const handle = this.holders.find(this.#holderName(holder), 0, 8)
+    const handle = this.holders.find(this.#holderName(holder), 0, ID_BYTES)
     const known = handle === 0 ? undefined : readHolder(this.holders, handle)
     const restMs = this.#keys.restMs(b, keyStart, keyEnd, now)
     const large = this.#keys.valueBytes(b, keyStart, keyEnd) > MAX_LEASED_VALUE_BYTES
@@ -262,8 +244,8 @@ export class CacheLeases {
     for (const name of names) {
       const handle = this.interests.find(name, 0, name.length)
       const value = this.interests.valueOf(handle)
-      const holder = readBig(name, name.length - 8)
-      const holderHandle = this.holders.find(this.#holderName(holder), 0, 8)
+      const holder = readOrdered(name, name.length - ID_BYTES)
+      const holderHandle = this.holders.find(this.#holderName(holder), 0, ID_BYTES)
       const known = readHolder(this.holders, holderHandle)
       waitMs = Math.max(waitMs, known.expiry - now, 0)
       if (value[8] === 1) continue
@@ -272,7 +254,7 @@ export class CacheLeases {
       const waitedSince = known.revoked === 0 ? now : known.waitedSince
       this.#saveHolder(index, holder, { ...known, revoked: known.revoked + 1, waitedSince })
       const topic = this.#holderName(holder)
-      changes.change(STREAM_CACHES, LEASE_REVOKED, topic, 0, 8, b, keyStart, keyEnd)
+      changes.change(STREAM_CACHES, LEASE_REVOKED, topic, 0, ID_BYTES, b, keyStart, keyEnd)
     }
     return waitMs
   }
@@ -280,13 +262,13 @@ export class CacheLeases {
   /** A writer waits for the key. */
   mark(index: Index, now: Millis, b: Uint8Array, keyStart: number, keyEnd: number): void {
     const known = this.marks.find(b, keyStart, keyEnd)
-    if (known !== 0) this.#cancel(index, readU53(this.marks.valueOf(known), 0), END_MARK, b, keyStart, keyEnd)
+    if (known !== 0) this.#agenda.remove(index, readU53(this.marks.valueOf(known), 0), AGENDA_MARK, b, keyStart, keyEnd)
     const value = this.#value
     value.reset()
     value.u53(now + MARK_MS)
     const handle = this.marks.find(b, keyStart, keyEnd)
     this.marks.put(handle, index, b, keyStart, keyEnd, value.buffer, 0, value.length)
-    this.#schedule(index, now + MARK_MS, END_MARK, b, keyStart, keyEnd)
+    this.#agenda.add(index, now + MARK_MS, AGENDA_MARK, b, keyStart, keyEnd)
   }
 
   /** Ends a lease if it was granted up to that index. */
@@ -310,17 +292,17 @@ export class CacheLeases {
     const ownHandle = this.held.find(own.buffer, 0, own.length)
     if (ownHandle !== 0) this.held.remove(ownHandle, index)
     if (!wasRevoked) return
-    const known = readHolder(this.holders, this.holders.find(this.#holderName(holder), 0, 8))
+    const known = readHolder(this.holders, this.holders.find(this.#holderName(holder), 0, ID_BYTES))
     // It answers: whatever else it has to give back, it is given time anew.
     this.#saveHolder(index, holder, { ...known, revoked: known.revoked - 1, waitedSince: now })
   }
 
   /** Gives back up to `most` leases of a holder that were granted up to that index; how many. */
   #dropAll(index: Index, now: Millis, holder: Index, upTo: Index, most: number): number {
-    const prefix = this.#holderName(holder).slice(0, 8)
+    const prefix = this.#holderName(holder).slice(0, ID_BYTES)
     const keys: Uint8Array[] = []
-    this.held.scan(prefix, 0, 8, false, (handle) => {
-      if (keys.length >= most || !this.held.hasPrefix(handle, prefix, 0, 8)) return false
+    this.held.scan(prefix, 0, ID_BYTES, false, (handle) => {
+      if (keys.length >= most || !this.held.hasPrefix(handle, prefix, 0, ID_BYTES)) return false
       keys.push(this.held.keyOf(handle))
       return true
     })
@@ -329,12 +311,12 @@ export class CacheLeases {
   }
 
   #removeHolder(index: Index, holder: Index): void {
-    const name = this.#holderName(holder).slice(0, 8)
-    const handle = this.holders.find(name, 0, 8)
+    const name = this.#holderName(holder).slice(0, ID_BYTES)
+    const handle = this.holders.find(name, 0, ID_BYTES)
     if (handle === 0) return
     const { expiry } = readHolder(this.holders, handle)
     this.holders.remove(handle, index)
-    this.#cancel(index, expiry, END_HOLDER, name, 0, 8)
+    this.#agenda.remove(index, expiry, AGENDA_HOLDER, name, 0, ID_BYTES)
   }
 
   #saveHolder(index: Index, holder: Index, { ttlMs, expiry, revoked, waitedSince }: Holder): void {
@@ -345,7 +327,7 @@ export class CacheLeases {
     value.u32(revoked)
     value.u53(waitedSince)
     const name = this.#holderName(holder)
-    this.holders.put(this.holders.find(name, 0, 8), index, name, 0, 8, value.buffer, 0, value.length)
+    this.holders.put(this.holders.find(name, 0, ID_BYTES), index, name, 0, ID_BYTES, value.buffer, 0, value.length)
   }
 
   #saveInterest(handle: number, index: Index, name: Writer | Uint8Array, grantedAt: Index, revoked: boolean): void {
@@ -357,37 +339,9 @@ export class CacheLeases {
     this.interests.put(handle, index, bytes, 0, name.length, value.buffer, 0, value.length)
   }
 
-  #schedule(index: Index, at: Millis, kind: number, b: Uint8Array, start: number, end: number): void {
-    const name = this.#endName(at, kind, b, start, end)
-    this.ends.put(this.ends.find(name.buffer, 0, name.length), index, name.buffer, 0, name.length, name.buffer, 0, 0)
-    if (at < this.#dueAt) this.#dueAt = at
-  }
-
-  #cancel(index: Index, at: Millis, kind: number, b: Uint8Array, start: number, end: number): void {
-    const name = this.#endName(at, kind, b, start, end)
-    const handle = this.ends.find(name.buffer, 0, name.length)
-    if (handle !== 0) this.ends.remove(handle, index)
-    if (at <= this.#dueAt) this.#look()
-  }
-
-  #look(): void {
-    const first = this.#first()
-    this.#dueAt = first === undefined ? Infinity : readBig(first, 0)
-  }
-
-  /** Name of what ends first. */
-  #first(): Uint8Array | undefined {
-    let first: Uint8Array | undefined
-    this.ends.scan(this.#name.buffer, 0, 0, false, (handle) => {
-      first = this.ends.keyOf(handle)
-      return false
-    })
-    return first
-  }
-
   #holderName(holder: Index): Uint8Array {
     this.#name.reset()
-    writeBig(this.#name, holder)
+    addOrdered(this.#name, holder)
     return this.#name.buffer
   }
 
@@ -397,26 +351,15 @@ export class CacheLeases {
     w.u8((end - start) >>> 8)
     w.u8(end - start)
     w.rawRange(b, start, end)
-    if (holder !== undefined) writeBig(w, holder)
+    if (holder !== undefined) addOrdered(w, holder)
     return w
   }
 
   #heldName(holder: Index, b: Uint8Array, start: number, end: number): Writer {
     const w = this.#name
     w.reset()
-    writeBig(w, holder)
+    addOrdered(w, holder)
     w.rawRange(b, start, end)
-    return w
-  }
-
-  #endName(at: Millis, kind: number, b: Uint8Array, start: number, end: number): Writer {
-    const own = b === this.#name.buffer ? b.slice(start, end) : undefined
-    const w = this.#name
-    w.reset()
-    writeBig(w, at)
-    w.u8(kind)
-    if (own === undefined) w.rawRange(b, start, end)
-    else w.raw(own)
     return w
   }
 }
@@ -438,14 +381,8 @@ function readHolder(holders: Table, handle: number): Holder {
   }
 }
 
-function writeBig(w: Writer, n: number): void {
-  const high = Math.floor(n / 0x1_0000_0000)
-  for (let shift = 24; shift >= 0; shift -= 8) w.u8((high >>> shift) & 0xff)
-  for (let shift = 24; shift >= 0; shift -= 8) w.u8((n >>> shift) & 0xff)
-}
-
-function readBig(b: Uint8Array, at: number): number {
-  const high = ((b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!) >>> 0
-  const low = ((b[at + 4]! << 24) | (b[at + 5]! << 16) | (b[at + 6]! << 8) | b[at + 7]!) >>> 0
-  return high * 0x1_0000_0000 + low
+/** Eight bytes, highest first. */
+function addOrdered(w: Writer, id: Index): void {
+  const at = w.grow(ID_BYTES)
+  writeOrdered(w.buffer, at, id)
 }

@@ -2,6 +2,9 @@
 //
 //   keys:      put: value · delete, expire: nothing
 //   sessions:  the topic is the id in eight bytes, big-endian; end: u8 why
+//   caches:    the topic is the holder's id, likewise; revoked: the key
+import type { Index } from '@coppice/protocol'
+import { ID_BYTES, writeOrdered } from './agenda.js'
 
 /** Stream of changes of keys. Topic: the key. */
 export const STREAM_KEYS = 0
@@ -31,3 +34,10 @@ export const END_EXPIRED = 0
 export const END_CLOSED = 1
 /** By an operator. */
 export const END_REVOKED = 2
+
+/** The topic that the holder of this id watches. */
+export function topicOfHolder(id: Index): Uint8Array {
+  const topic = new Uint8Array(ID_BYTES)
+  writeOrdered(topic, 0, id)
+  return topic
+}

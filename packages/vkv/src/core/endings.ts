@@ -2,7 +2,18 @@
 // key. Each ends once, in one entry of the log, at every replica alike, and those who watch are told.
 import { EMPTY_BYTES, type Index, type Millis } from '@coppice/protocol'
 import type { ChangeSink } from '@coppice/replica'
-import { AGENDA_KEY, AGENDA_ONCE, AGENDA_SESSION, ID_BYTES, readOrdered, writeOrdered, type Agenda } from './agenda.js'
+import {
+  AGENDA_HOLDER,
+  AGENDA_KEY,
+  AGENDA_MARK,
+  AGENDA_ONCE,
+  AGENDA_SESSION,
+  ID_BYTES,
+  readOrdered,
+  writeOrdered,
+  type Agenda,
+} from './agenda.js'
+import type { CacheLeases } from './cache-leases.js'
 import { CHANGE_EXPIRE, CHANGE_SESSION_END, END_EXPIRED, STREAM_KEYS, STREAM_SESSIONS } from './changes.js'
 import type { IdempotencyTable } from './idempotency-table.js'
 import type { Lifetimes } from './lifetimes.js'
@@ -18,6 +29,7 @@ export interface Endable {
   readonly sessions: SessionTable
   readonly lifetimes: Lifetimes
   readonly once: IdempotencyTable
+  readonly caches: CacheLeases
 }
 
 /** Ends what is due at `now`, or as much of it as one tick may; the rest stays due. */
@@ -35,6 +47,12 @@ export function endDue(state: Endable, index: Index, now: Millis, changes: Chang
         break
       case AGENDA_ONCE:
         state.once.remove(index, due.name, 0, due.nameEnd)
+        break
+      case AGENDA_HOLDER:
+        ends += state.caches.endHolder(index, now, readOrdered(due.name, 0), ENDS_PER_TICK)
+        break
+      case AGENDA_MARK:
+        state.caches.endMark(index, due.name, 0, due.nameEnd)
         break
     }
   }

@@ -68,7 +68,7 @@ class KvState {
     this.sessions = new SessionTable(table(), table(), this.agenda)
     this.lifetimes = new Lifetimes(table(), this.agenda, this.sessions)
     this.once = new IdempotencyTable(table(), this.agenda, bytes)
-    this.caches = new CacheLeases(bytes, leased)
+    this.caches = new CacheLeases(bytes, this.agenda, leased)
     const { keys, locks, agenda, sessions, lifetimes, once, caches } = this
     const ending = [agenda.table, sessions.table, sessions.bound, lifetimes.table, once.table]
     this.tables = [keys, locks.table, ...ending, ...caches.tables]
@@ -175,13 +175,12 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
   }
 
   get dueAt(): Millis {
-    return Math.min(this.#state.agenda.dueAt, this.#caches.dueAt)
+    return this.#state.agenda.dueAt
   }
 
   tick(index: Index, elapsedMs: Millis, changes: ChangeSink): void {
     this.#lastIndex = index
     this.#elapsedMs = Math.max(this.#elapsedMs, Math.floor(elapsedMs))
-    if (this.#caches.dueAt <= this.#elapsedMs) this.#caches.tick(index, this.#elapsedMs)
     endDue(this.#state, index, this.#elapsedMs, changes)
   }
 
@@ -386,7 +385,6 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     this.#lifetimes = state.lifetimes
     this.#caches = state.caches
     return new TableLoader(state.tables, (marks) => {
-      state.caches.loaded()
       this.#lastIndex = marks.lastIndex
       this.#elapsedMs = marks.elapsedMs
       state.once.bytes = marks.onceBytes
