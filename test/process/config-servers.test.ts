@@ -5,7 +5,7 @@ import { Cluster } from './support/cluster.js'
 import { runCommand, type Ran } from './support/command.js'
 import { Load } from './support/load.js'
 import type { ServerProcess } from './support/server-process.js'
-import { until } from './support/wait.js'
+import { until, within } from './support/wait.js'
 
 let cluster: Cluster
 let first: string[]
@@ -59,6 +59,36 @@ test('mistakes_areNamed_andChangeNothing', async () => {
   expect((await cluster.view()).state.configServers.map(({ id }) => id)).toEqual(['c1', 'c2', 'c3'])
 })
 
+test('sigterm_ofTheConfigLeader_anotherLeadsAtOnce', async () => {
+  const tookMs: number[] = []
+  for (let i = 0; i < 5; i++) {
+    const leader = await cluster.leader()
+    const elected = leaderAfter(leader)
+    const begunAt = performance.now()
+    const ended = leader.stop()
+    tookMs.push((await elected) - begunAt)
+    expect((await ended).code).toBe(0)
+    await leader.start()
+  }
+  const all = tookMs.map((ms) => Math.round(ms)).join(', ')
+  process.stdout.write(`  SIGTERM of the config leader, another is elected after ${all} ms\n`)
+})
+
+/** When a server other than `old` says that it was elected. */
+async function leaderAfter(old: ServerProcess): Promise<number> {
+  const elected = new Promise<number>((resolve) => {
+    for (const server of cluster.configServers) {
+      if (server === old) continue
+      server.onEvent = ({ event }) => {
+        if (event === 'leaderElected') resolve(performance.now())
+      }
+    }
+  })
+  const at = await within('another config leader', elected)
+  for (const server of cluster.configServers) server.onEvent = undefined
+  return at
+}
+
 test('allConfigServersReplaced_oneByOne_underLoad_noCallFails', async () => {
   const db = await cluster.connect()
   const load = new Load(db, 'configsvc', 32, [await cluster.connect()])
@@ -81,7 +111,15 @@ test('allConfigServersReplaced_oneByOne_underLoad_noCallFails', async () => {
 
   // The leader itself.
   const c5 = await cluster.joinConfigServer('c5', first)
+  const elected = leaderAfter(leader)
+  let removedAt = 0
+  leader.onEvent = ({ event }) => {
+    if (event === 'leadHandedOver') removedAt = performance.now()
+  }
   expect(await replace(leader, c5)).toEqual([other.id, 'c4', 'c5'].sort())
+  process.stdout.write(
+    `  the leader is removed, another is elected after ${Math.round((await elected) - removedAt)} ms\n`,
+  )
   await until('the old leader to say that it was removed', async () =>
     (await noteOf(leader)).includes('can be stopped'),
   )

@@ -10,6 +10,7 @@ export const EVENT_NAMES = [
   // config server
   'formed',
   'leaderElected',
+  'leadHandedOver',
   'steppedDown',
   'memberSuspected',
   'attemptBegun',

@@ -205,6 +205,7 @@ export class Nemesis {
         this.handOver()
         return this.#reconfigure()
       case 'leave':
+        if (random.chance(0.3)) return this.leave(random.chance(0.7) ? c.leader : random.pick(c.configs))
         return this.leave(random.chance(0.5) ? c.primary : random.pick(c.replicas))
       case 'killControllerInDrain':
         return this.#whenDraining(() => this.crash(c.leader))
@@ -247,8 +248,8 @@ export class Nemesis {
     if (others.length > 0) c.requestHandover(c.random.pick(others))
   }
 
-  /** A replica ends in order and starts again after a while. */
-  leave(host: ReplicaHost | undefined): void {
+  /** A server ends in order and starts again after a while. */
+  leave(host: ReplicaHost | ConfigHost | undefined): void {
     if (host === undefined || !host.alive || this.#healed) return
     host.leave(this.#cluster.random.between(200, 1_500))
     this.#cluster.crashes++

@@ -10,6 +10,7 @@ import type {
   ConfigServerChange,
   ConfigState,
   ConfigToClient,
+  ConfigToConfig,
   ConfigToReplica,
   ElectionParams,
   FromConfigServer,
@@ -219,6 +220,39 @@ export class Network {
     const done = (): boolean =>
       this.main?.members.join() === members.join() && members.every((id) => this.replicas.get(id)!.activated)
     this.runUntil(done, withinMs, `members ${members.join()}`)
+  }
+
+  /** SIGTERM of a config server; it goes on until the test crashes it. */
+  leave(id: NodeId): void {
+    this.give(this.configs.get(id)!, { kind: 'leave' })
+  }
+  /** Why a config server that leaves may end; undefined: it may not yet. */
+  left(id: NodeId): string | undefined {
+    for (const { id: of, effect } of this.effects) if (of === id && effect.kind === 'left') return effect.reason
+    return undefined
+  }
+
+  /** Another config server than `old` leads and has recommitted. */
+  untilOtherLeads(old: NodeId, withinMs: number): void {
+    const recommitted = (): boolean => {
+      const { round = 0 } = this.leader?.core?.view.ballot ?? {}
+      const holders = [...this.configs.values()].filter(({ disk }) => disk.accepted.get('main')?.ballot.round === round)
+      return this.leader !== undefined && this.leader.id !== old && holders.length * 2 > this.configs.size
+    }
+    this.runUntil(recommitted, withinMs, `another leader than ${old}`)
+  }
+
+  /** The server that is left leads, or is able to: it has the promises of a majority. */
+  untilOtherLeadsAlone(old: NodeId): void {
+    const elected = (): boolean =>
+      this.events.some(({ id, name, at }) => name === 'leaderElected' && id !== old && at > 0)
+    this.runUntil(elected, 100, `an election without ${old}`)
+  }
+
+  /** A message between config servers that comes when it should not. */
+  tell(from: NodeId, to: NodeId, message: ConfigToConfig): void {
+    const { storeId } = this.configs.get(from)!.disk
+    this.give(this.configs.get(to)!, { kind: 'message', from: { id: from, storeId }, message })
   }
 
   ask(id: NodeId, connection: number, message: ClientToConfig): void {

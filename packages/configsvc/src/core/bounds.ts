@@ -45,6 +45,8 @@ export const MAX_HISTORY = 64
 export const MAX_TIMEOUT_FACTOR = 4
 /** A server that is to become a config server has so long to answer and to take over what is chosen, ms. */
 export const JOIN_PATIENCE_MS = 5_000
+/** A leader that goes down lets an attempt that runs end first, and looks for a server that can lead, for so long at the most, ms. */
+export const LEAVE_ATTEMPT_MS = 500
 /** How often a leader tells registered servers that it does not hear who leads, ms. */
 export const CALL_SILENT_MS = 1_000
 /** Config servers at the most, the one that is being replaced included. */

@@ -21,6 +21,7 @@ import type {
 } from '@coppice/protocol'
 import { Acceptor } from './acceptor.js'
 import type { AcceptorAnswer } from './acceptor.js'
+import { sameBallot } from './ballot.js'
 import { answerClient } from './clients.js'
 import { DurableWrites } from './durable-writes.js'
 import { Election } from './election.js'
@@ -30,6 +31,7 @@ import { FsyncMeter } from './fsync-meter.js'
 import type { ConfigEffect, ConfigInput, ConfigOptions, RecoveredRegister } from './io.js'
 import { Leadership } from './leadership.js'
 import { Learned } from './learned.js'
+import { Leaving } from './leaving.js'
 import type { LeadershipHost } from './leadership.js'
 import { SeededRandom } from './random.js'
 import type { ConfigView } from './view.js'
@@ -46,6 +48,7 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
   private readonly election: Election
   private leadership: Leadership | undefined
   private readonly learned = new Learned()
+  private readonly leaving = new Leaving()
   private readonly effects: ConfigEffect[] = []
   /** What this server said to itself in this step. */
   private readonly toSelf: ConfigToConfig[] = []
@@ -81,7 +84,12 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
     if (this.leadership?.lostTouch === true) this.stepDown('no confirmed round', false) // P5
     this.take(input)
     for (let said = this.toSelf.shift(); said !== undefined; said = this.toSelf.shift()) this.onMessage(this.self, said)
-    if (this.leadership?.removed === true) this.stepDown('removed from the config servers', false) // P6
+    if (this.leadership?.removed === true) {
+      this.leadership.handOver()
+      this.stepDown('removed from the config servers', false) // P6
+    }
+    const left = this.leaving.settle(now, this.leadership, this.writes.busy, this.options.election.heartbeatMs)
+    if (left !== undefined) this.effects.push({ kind: 'left', reason: left })
     this.wakeAt = Math.min(this.election.wakeAt, this.leadership?.wakeAt ?? Infinity)
     return this.effects
   }
@@ -102,6 +110,8 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         return this.writes.onWritten(this.now, input.token)
       case 'slept':
         return
+      case 'leave':
+        return this.leaving.begin(this.now)
       default:
         unreachable(input)
     }
@@ -137,6 +147,15 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         return
       case 'confirmed':
         if (this.isOurs(message.ballot)) this.leadership?.onConfirmed(from, message.round, message.missing)
+        return
+      case 'stand':
+        // The leader followed last, and only while it is that: a late copy is no reason to disturb the next one.
+        if (
+          message.ballot.node === from.id &&
+          sameBallot(message.ballot, this.acceptor.promised) &&
+          !this.leaving.begun
+        )
+          this.election.standAtOnce(this.now)
         return
       case 'askChosen':
         return this.tell(from.id, this.learned.answer(message.known, this.election.leaderHint(this.now)))
@@ -315,6 +334,9 @@ export class ConfigNode implements Core<ConfigInput, ConfigEffect> {
         fsyncs: this.fsyncs,
         get promised() {
           return node.acceptor.promised
+        },
+        get leaving() {
+          return node.leaving.begun
         },
         get voters() {
           return node.voters

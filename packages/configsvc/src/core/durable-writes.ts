@@ -22,6 +22,11 @@ export class DurableWrites {
     this.fsyncs = fsyncs
   }
 
+  /** Something is not durable yet. */
+  get busy(): boolean {
+    return this.pending.length > 0
+  }
+
   /** Runs `then` when `writes`, and everything written before them, are durable. */
   after(now: Millis, writes: readonly RegisterWrite[], then: () => void): void {
     if (writes.length > 0) {

@@ -22,6 +22,8 @@ export interface ElectionHost {
   readonly standing: Standing
   /** Voters by the newer of the own value and a candidate's. */
   votersBy(standing: Standing): Voters
+  /** Its process is about to end: it leads no more. */
+  readonly leaving: boolean
   /** Without a vote nobody stands: asks what is chosen instead. */
   askChosen(): void
   send(to: NodeId, message: ConfigToConfig): void
@@ -111,6 +113,11 @@ export class Election {
     this.deadline = now + (soon ? this.host.random.between(heartbeatMs / 2, heartbeatMs) : this.timeout())
   }
 
+  /** P5: the leader goes away and asks for it. No pre-vote, for there is nobody to be disturbed; an election like any other. */
+  standAtOnce(now: Millis): void {
+    if (this.role.kind !== 'leader' && isVoter(this.host.voters, this.host.self)) this.campaign(now)
+  }
+
   onPreVote(now: Millis, from: Sender, round: number, standing: Standing): void {
     this.host.send(from.id, { kind: 'preVoteReply', round, granted: this.wouldVote(now, from, standing) })
   }
@@ -152,6 +159,7 @@ export class Election {
   /** P5: asks whether an election could succeed, before disturbing anybody with a higher ballot. */
   private stand(now: Millis): void {
     this.deadline = now + this.timeout()
+    if (this.host.leaving) return
     // Removed, not added yet, or the own store is not the one the cluster recorded: that one has lost its memory and never votes again
     // under this id.
     if (!isVoter(this.host.voters, this.host.self)) {

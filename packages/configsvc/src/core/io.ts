@@ -33,8 +33,13 @@ export type ConfigInput =
   | CommonInput<ToConfigServer, ClientToConfig>
   /** First thing after the process itself was stalled for this long: the failure detector counts anew. */
   | { readonly kind: 'slept'; readonly sleptMs: number }
+  /** The process is about to end, and waits a little for `left`. */
+  | { readonly kind: 'leave' }
 /** What it asks its driver to do. */
-export type ConfigEffect = CommonEffect<FromConfigServer, ConfigToClient, RegisterWrite>
+export type ConfigEffect =
+  | CommonEffect<FromConfigServer, ConfigToClient, RegisterWrite>
+  /** Answer to `leave`: another config server leads, or none can. */
+  | { readonly kind: 'left'; readonly reason: string }
 
 /** What a core knows from its start on. */
 export interface ConfigOptions {

@@ -14,6 +14,7 @@ import type {
   ReplicaToConfig,
   Report,
   Sender,
+  StoreId,
 } from '@coppice/protocol'
 import type { AdminRequest } from './admins.js'
 import { CALL_SILENT_MS, MAX_GROUPS } from './bounds.js'
@@ -127,6 +128,26 @@ export class Leadership {
     }
     this.changes.advance()
     for (const c of this.controllerByGroup.values()) c.onTick()
+  }
+
+  /** There is no other config server. */
+  get alone(): boolean {
+    return this.electorate.servers.length === 1
+  }
+
+  /** P5: the voter heard last that holds all that is chosen is asked to stand at once. Answers whether there is one. */
+  handOver(): boolean {
+    const { host, electorate, rounds, proposerByGroup } = this
+    const proposers = [...proposerByGroup.values()]
+    const able = electorate.servers.filter(
+      ({ id, storeId }) => id !== host.options.id && proposers.every((p) => p.heldBy(storeId)),
+    )
+    const heardAt = (storeId: StoreId): Millis => rounds.heardAt(storeId)
+    const [next] = able.sort((a, b) => heardAt(b.storeId) - heardAt(a.storeId))
+    if (next === undefined || host.now - heardAt(next.storeId) > host.options.election.stepDownMs) return false
+    host.send(next.id, { kind: 'stand', ballot: this.ballot })
+    host.event('leadHandedOver', { to: next.id })
+    return true
   }
 
   onStall(sleptMs: Millis): void {
@@ -283,5 +304,7 @@ export class Leadership {
     const controller = new GroupController(controllerHost)
     this.controllerByGroup.set(group, controller)
     controller.onTick()
+    // Whoever followed the leader before need not find out by itself.
+    controller.callSilent()
   }
 }

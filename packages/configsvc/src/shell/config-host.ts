@@ -30,7 +30,7 @@ export async function startConfigServer(options: StartConfigServerOptions): Prom
     throw error
   }
   const { address, stopped } = host
-  return { address, stopped, stop: () => host.stop() }
+  return { address, stopped, leave: (withinMs) => host.leave(withinMs), stop: () => host.stop() }
 }
 
 class ConfigHost {
@@ -44,6 +44,7 @@ class ConfigHost {
   private driver: NodeDriver<ConfigInput, ConfigEffect> | undefined
   private check: ClusterCheck | undefined
   private ending: Promise<void> | undefined
+  private onLeft: (() => void) | undefined
   private settle!: (how: ConfigServerStopped) => void
 
   constructor(options: StartConfigServerOptions, store: RegisterStore) {
@@ -77,7 +78,7 @@ class ConfigHost {
       clock: systemClock,
       wire: this.wire,
       write: (_token, writes, durable) => this.store.write(writes, durable),
-      other: () => undefined,
+      other: () => this.onLeft?.(),
       onHalt: (reason) => this.halt(reason),
       onEvent: (name, fields) => this.options.logger.event(name, fields),
       health: (sleptMs) => (sleptMs > 0 ? { kind: 'slept', sleptMs } : undefined),
@@ -94,6 +95,18 @@ class ConfigHost {
       version,
       dataDir,
       storeId: this.store.recovered.storeId,
+    })
+  }
+
+  leave(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, withinMs)
+      this.onLeft = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (this.driver === undefined || this.ending !== undefined) this.onLeft()
+      else this.driver.input({ kind: 'leave' })
     })
   }
 

@@ -33,6 +33,8 @@ export interface ConfigServerStopped {
 export interface RunningConfigServer {
   /** host:port it listens on. */
   readonly address: string
+  /** If it leads, another config server is asked to lead; resolves when that is done, or after `withinMs`. Then `stop`. */
+  leave(withinMs: number): Promise<void>
   /** Orderly end: nothing new is taken, queued writes become durable, the store is closed. */
   stop(): Promise<void>
   /** Settles once, after `stop` or after a halt; a halt does not wait for a disk that may never answer. */

@@ -72,6 +72,8 @@ const confirmed = z.strictObject({
   round: index,
   missing: z.array(group),
 })
+/** A leader that goes away asks one that holds all that is chosen to stand at once, without waiting until the leader is missed (P5). */
+const stand = z.strictObject({ kind: z.literal('stand'), ballot: ballotSchema })
 /** A server without a vote asks what is chosen; `known`: the versions it has. */
 const askChosen = z.strictObject({ kind: z.literal('askChosen'), known: z.array(z.tuple([group, index])) })
 /** Values that are chosen, to a server without a vote: it learns that it was removed, or what it joins. */
@@ -90,6 +92,7 @@ export const configToConfigSchema = z.discriminatedUnion('kind', [
   ballotRefused,
   confirm,
   confirmed,
+  stand,
   askChosen,
   chosen,
 ])

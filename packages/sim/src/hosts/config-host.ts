@@ -18,6 +18,7 @@ export class ConfigHost extends Host {
   readonly #oracle: Oracle
   #node: ConfigNode | undefined
   #stores = 1
+  #onLeft: (() => void) | undefined
   #learned: ConfigState | undefined
 
   constructor(
@@ -45,6 +46,21 @@ export class ConfigHost extends Host {
     return this.alive ? this.#node?.view : undefined
   }
 
+  /** SIGTERM: if it leads it lets another one lead, and ends when that is so, or after `withinMs`. */
+  leave(withinMs: number): void {
+    if (!this.alive || this.paused) return
+    const { incarnation } = this
+    const end = (): void => {
+      if (this.incarnation === incarnation) this.crash('orderly end')
+    }
+    this.#onLeft = () => {
+      this.#onLeft = undefined
+      this.around.kernel.after(0, end)
+    }
+    this.around.kernel.after(withinMs, end)
+    this.input({ kind: 'leave' })
+  }
+
   /** The machine's disk is lost for ever; it comes back under its old name with an empty store. */
   wipe(): void {
     this.crash('crash, disk lost')
@@ -65,6 +81,7 @@ export class ConfigHost extends Host {
   protected override lose(): void {
     this.disk.crash()
     this.disk.hanging = false
+    this.#onLeft = undefined
     this.#node = undefined
   }
 
@@ -95,6 +112,7 @@ export class ConfigHost extends Host {
   }
 
   protected override other(effect: { readonly kind: string }): void {
+    if (effect.kind === 'left') return this.#onLeft?.()
     if (effect.kind !== 'write') throw new Error(`unknown effect ${effect.kind}`)
     const { token, writes } = effect as unknown as { token: number; writes: readonly RegisterWrite[] }
     const { incarnation } = this
