@@ -6,6 +6,7 @@ import { DRAIN_MUTANTS } from './drain.js'
 import { LEARN_MUTANTS } from './learn.js'
 import { REPLICA_MUTANTS } from './replica.js'
 import { TXN_MUTANTS } from './txn.js'
+import { WATCH_MUTANTS } from './watch.js'
 
 /** One rule of the protocol switched off in each. */
 export const MUTANTS: readonly Mutant[] = [
@@ -15,4 +16,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...LEARN_MUTANTS,
   ...TXN_MUTANTS,
   ...CACHE_MUTANTS,
+  ...WATCH_MUTANTS,
 ]

@@ -8,6 +8,7 @@ import { LEASE_STORIES } from './mutant-leases.js'
 import { READ_STORIES } from './mutant-reads.js'
 import { REPLICATION_STORIES } from './mutant-replication.js'
 import { TXN_STORIES } from './mutant-txns.js'
+import { WATCH_STORIES } from './mutant-watches.js'
 import type { Story } from './stories.js'
 
 /** Sequences that some mutants need to be caught. */
@@ -21,4 +22,5 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...LEARN_STORIES,
   ...TXN_STORIES,
   ...CACHE_STORIES,
+  ...WATCH_STORIES,
 ]

@@ -159,5 +159,5 @@ function nameOf({ topic, exact }: Watched): string {
 }
 
 function textOf(c: TrueChange | undefined): string {
-  return c === undefined ? 'nothing' : `${c.index} ${c.topic} ${c.what}`
+  return c === undefined ? 'nothing' : `${c.index} ${c.topic} ${c.what.slice(0, 40)}`
 }
