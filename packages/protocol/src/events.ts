@@ -33,6 +33,7 @@ export const EVENT_NAMES = [
   'leaseLost',
   'transferBegun',
   'transferDone',
+  'transferResumed',
   'transferRefused',
   'snapshotBegun',
   'snapshotCommitted',

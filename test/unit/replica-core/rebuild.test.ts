@@ -73,6 +73,12 @@ function startWithALeftMember(): Setup {
   return s
 }
 
+/** Chunks of a snapshot on its way that `d` has on its disk. */
+function have(s: Setup): number {
+  const { copy, staged } = s.c.server('d').disk
+  return copy === undefined ? 0 : Object.keys(staged.get(copy.snapshotId) ?? []).length
+}
+
 function learn(s: Setup, source: string): void {
   s.config.send('d', { kind: 'learn', group: 'main', attempt: 'x', epoch: 2, source: s.config.entry(source) })
 }
@@ -130,6 +136,45 @@ describe('a learner', () => {
     s.c.client('d', 7, { kind: 'reads', firstReadId: 1, count: 1, minEpoch: 0, minIndex: 0, stale: true, ops })
     s.c.run(100)
     expect(refusals).toEqual(['refused moved'])
+  })
+
+  it('that_was_killed_goes_on_with_the_chunks_it_has', () => {
+    const s = startWithALeftMember()
+    // Two counters a chunk: several windows of chunks.
+    for (let key = 0; key < 240; key++) addAll(s, [key])
+    s.c.run(500)
+    learn(s, 'b')
+    const arrived = (): number => s.c.server('d').writing.length + have(s)
+    expect(s.c.run(2_000, () => have(s) > 40)).toBe(true)
+    expect(arrived()).toBeLessThan(100)
+    s.c.crash('d')
+    const kept = have(s)
+    expect(kept).toBeGreaterThan(40)
+    const before = s.c.sent.length
+    s.c.start('d')
+    s.c.run(50)
+    learnAll(s, 'b')
+    const asked = s.c.sent.slice(before).filter(({ from, message }) => from === 'd' && message.kind === 'fetchSnapshot')
+    const { chunks } = s.c.server('b').disk.snapshot!.header
+    // The first question is which snapshot there is.
+    expect(asked.length).toBeLessThanOrEqual(chunks - kept + 1)
+    expect(s.c.events.filter(({ name, id }) => name === 'transferResumed' && id === 'd')).toHaveLength(1)
+    expect(s.c.view('d').stateHash()).toBe(s.c.view('a').stateHash())
+  })
+
+  it('that_was_killed_begins_anew_when_its_source_has_another_snapshot', () => {
+    const s = startWithALeftMember()
+    learn(s, 'b')
+    expect(s.c.run(1_000, () => have(s) > 0)).toBe(true)
+    s.c.crash('d')
+    s.c.run(60_000)
+    for (let i = 0; i < 60; i++) addAll(s, [i % 9])
+    s.c.run(500)
+    s.c.start('d')
+    s.c.run(50)
+    learnAll(s, 'b')
+    expect(s.c.events.some(({ name }) => name === 'transferResumed')).toBe(false)
+    expect(s.c.view('d').stateHash()).toBe(s.c.view('a').stateHash())
   })
 
   it('sealed_while_it_has_no_state_answers_once_it_has_one', () => {

@@ -9,6 +9,7 @@ export function isBulk(writes: readonly DiskWrite[]): boolean {
 
 function isBulkWrite(write: DiskWrite): boolean {
   switch (write.kind) {
+    case 'snapshotBegin':
     case 'snapshotChunk':
     case 'snapshotCommit':
     case 'snapshotDrop':

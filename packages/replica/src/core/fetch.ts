@@ -12,7 +12,7 @@ import type {
   SnapshotChunkMessage,
 } from '@coppice/protocol'
 import { IncomingSnapshot } from './incoming-snapshot.js'
-import type { DiskWrite, Rebuilt } from './io.js'
+import type { DiskWrite, Rebuilt, UnfinishedSnapshot } from './io.js'
 import { agreeBelow, lineageBelow, lineageWith } from './lineage/edit.js'
 import { checkedRecords } from './log-chunk.js'
 import type { CheckedRecord } from './log-chunk.js'
@@ -69,12 +69,15 @@ export class Fetch {
   /** Whom the newest question went to. */
   #asked: NodeId | '' = ''
   #incoming: IncomingSnapshot | undefined
+  /** What is on the disk of a snapshot that was being brought when the process before ended. */
+  #left: UnfinishedSnapshot | undefined
   /** The state of `#incoming` as far as it is here. */
   #rebuild: Rebuild | undefined
 
   constructor(shared: Shared, snapshots: Snapshots) {
     this.#s = shared
     this.#snapshots = snapshots
+    this.#left = shared.recovered.unfinished
     this.#token = Math.floor(shared.random() * 2 ** 32) * 2 ** 16
   }
 
@@ -158,7 +161,8 @@ export class Fetch {
     if (goal === undefined || goal.what !== 'snapshot') return
     const crc = s.bytes.crc32(m.bytes, 0, m.bytes.length)
     if (crc !== m.crc) return this.#fail(INVALID, `snapshot chunk ${m.chunk}: CRC is wrong`)
-    if (this.#incoming === undefined) {
+    const isFirst = this.#incoming === undefined
+    if (isFirst) {
       // Beyond what is wanted, of other entries, or of no use: a delta is shorter.
       if (m.index > goal.to || (m.index <= s.log.nextIndex && goal.lineage === undefined)) {
         return this.#fail('noSnapshot', `snapshot at ${m.index} does not help`)
@@ -166,20 +170,17 @@ export class Fetch {
       if (goal.lineage !== undefined && !agreeBelow(m.lineage, goal.lineage, m.index)) {
         return this.#fail('mismatch', `snapshot at ${m.index} is of another history`)
       }
-      const word = Math.floor(s.random() * 2 ** 32).toString(36)
-      const { snapshotId, index, lineage, chunks, totalBytes } = m
-      const origin = { snapshotId, index, lineage, chunks, totalBytes }
-      if (goal.rebuild) {
-        this.#snapshots.discard('the state is given up for another')
-        this.#rebuild = new Rebuild(s.giveUpState(), s.bytes, s.options.changeLogBytes)
-      }
-      this.#incoming = new IncomingSnapshot(`${goal.name}.${index}.${word}`, origin, ++this.#token)
-      this.#token = this.#incoming.tokensEnd
+      this.#beginIncoming(goal, m)
       // Nobody else has the rest of it.
       this.#source = goal.sources.indexOf(from.id)
     }
-    const incoming = this.#incoming
-    if (m.snapshotId !== incoming.origin.snapshotId || !incoming.take(m.chunk)) return
+    const incoming = this.#incoming!
+    if (m.snapshotId !== incoming.origin.snapshotId) return
+    if (!incoming.take(m.chunk)) {
+      // Here since before this process; what the first answer says of the others is what was wanted.
+      if (isFirst) this.#goOnOrInstall(goal, incoming)
+      return
+    }
     if (!this.#isSound(() => this.#rebuild?.add(m.chunk, m.bytes))) return
     const chunk = { kind: 'snapshotChunk', snapshotId: incoming.ownId, chunk: m.chunk, bytes: m.bytes } as const
     s.write([chunk], -1, () => {
@@ -188,6 +189,36 @@ export class Fetch {
     })
     this.bytes += m.bytes.length
     this.#refusals = 0
+    this.#goOnOrInstall(goal, incoming)
+  }
+
+  /** The first chunk says which snapshot the source has: what a former process brought of it need not come again. */
+  #beginIncoming(goal: Goal, m: SnapshotChunkMessage): void {
+    const s = this.#s
+    const { snapshotId, index, lineage, chunks, totalBytes } = m
+    const origin = { snapshotId, index, lineage, chunks, totalBytes }
+    const left = this.#left
+    const resumed = left?.origin.snapshotId === snapshotId ? left : undefined
+    this.#left = undefined
+    if (left !== undefined && resumed === undefined)
+      s.write([{ kind: 'snapshotDrop', snapshotId: left.snapshotId }], -1)
+    const word = Math.floor(s.random() * 2 ** 32).toString(36)
+    const ownId = `${goal.name}.${index}.${word}`
+    const resumes = resumed === undefined ? {} : { resumes: resumed.snapshotId }
+    s.write([{ kind: 'snapshotBegin', snapshotId: ownId, origin, ...resumes }], -1)
+    this.#incoming = new IncomingSnapshot(ownId, origin, ++this.#token)
+    this.#token = this.#incoming.tokensEnd
+    if (resumed !== undefined) {
+      // Read back from the disk in the end, with the others.
+      this.#incoming.found(resumed.have)
+      s.event('transferResumed', { chunks: resumed.have.length, of: chunks })
+    } else if (goal.rebuild) {
+      this.#snapshots.discard('the state is given up for another')
+      this.#rebuild = new Rebuild(s.giveUpState(), s.bytes, s.options.changeLogBytes)
+    }
+  }
+
+  #goOnOrInstall(goal: Goal, incoming: IncomingSnapshot): void {
     if (incoming.complete) this.#install(incoming)
     else this.#goOn(goal)
   }

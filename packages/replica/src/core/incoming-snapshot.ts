@@ -1,7 +1,7 @@
 // A snapshot on its way here (PROTOCOL 5): which of its chunks were asked for and which are here. A window of bytes is under way at a time,
 // in any order; only those that are missing are asked for again, each under the token it had, so that the source knows a repetition.
 import { RangeCounter, TRANSFER_WINDOW_BYTES, TRANSFER_WRITING_BYTES } from '@coppice/protocol'
-import type { SnapshotChunkMessage } from '@coppice/protocol'
+import type { SnapshotOrigin } from './io.js'
 
 /** Chunks of a window, however large or small they are. */
 const LEAST_CHUNKS = 4
@@ -11,7 +11,7 @@ export class IncomingSnapshot {
   /** Name under which it is stored here. */
   readonly ownId: string
   /** What its first chunk said about it. */
-  readonly origin: Omit<SnapshotChunkMessage, 'kind' | 'token' | 'chunk' | 'crc' | 'bytes'>
+  readonly origin: SnapshotOrigin
   readonly #received = new RangeCounter(0)
   /** All chunks below were asked for. */
   #asked = 0
@@ -22,7 +22,7 @@ export class IncomingSnapshot {
   readonly #mostWriting: number
 
   /** Its chunks are asked for under the tokens from `firstToken` on. */
-  constructor(ownId: string, origin: IncomingSnapshot['origin'], firstToken: number) {
+  constructor(ownId: string, origin: SnapshotOrigin, firstToken: number) {
     this.ownId = ownId
     this.origin = origin
     this.#firstToken = firstToken
@@ -43,6 +43,11 @@ export class IncomingSnapshot {
   /** The token of the question for a chunk. */
   tokenOf(chunk: number): number {
     return this.#firstToken + chunk
+  }
+
+  /** These are on the disk already. */
+  found(chunks: readonly number[]): void {
+    for (const chunk of chunks) this.#received.add(chunk, chunk + 1)
   }
 
   /** Notes a chunk, which goes to the disk now; false: it is here already, or none of this snapshot. */

@@ -58,6 +58,18 @@ export interface SnapshotHeader {
   readonly digest: string
 }
 
+/** A snapshot of another replica that is brought here. */
+export type SnapshotOrigin = Omit<SnapshotHeader, 'digest'>
+
+/** What is on this disk of a snapshot that was being brought when the process ended. */
+export interface UnfinishedSnapshot {
+  /** Name under which it is stored here. */
+  readonly snapshotId: string
+  readonly origin: SnapshotOrigin
+  /** Numbers of its chunks that are here. */
+  readonly have: readonly number[]
+}
+
 /** The state of a snapshot that is committed on this disk. */
 export interface Rebuilt {
   readonly header: SnapshotHeader
@@ -80,6 +92,16 @@ export type DiskWrite =
   | { readonly kind: 'cutSuffix'; readonly from: Index }
   /** Drop records that lie wholly below `below`. */
   | { readonly kind: 'cutPrefix'; readonly below: Index }
+  /**
+   * The chunks of the snapshot `origin` will be brought under the name `snapshotId`, and outlive this process. `resumes`: the name of what was
+   * brought of it before; it goes on under the new one.
+   */
+  | {
+      readonly kind: 'snapshotBegin'
+      readonly snapshotId: string
+      readonly origin: SnapshotOrigin
+      readonly resumes?: string
+    }
   /** One piece of a snapshot that is not usable yet. */
   | { readonly kind: 'snapshotChunk'; readonly snapshotId: string; readonly chunk: number; readonly bytes: Uint8Array }
   /** The snapshot is complete: it becomes the one used at recovery; all others are dropped. */

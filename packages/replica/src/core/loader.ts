@@ -5,7 +5,7 @@ import type { BytesPort, Millis } from '@coppice/protocol'
 import { Applier } from './apply.js'
 import { ChangeLog } from './change-log.js'
 import { ClerkTable } from './exactly-once.js'
-import type { Rebuilt, ReplicaMeta, ReplicaOptions, SnapshotHeader } from './io.js'
+import type { Rebuilt, ReplicaMeta, ReplicaOptions, SnapshotHeader, UnfinishedSnapshot } from './io.js'
 import { Log } from './log.js'
 import { ReplicaNode } from './replica-node.js'
 import { SnapshotLoader } from './snapshots.js'
@@ -69,7 +69,8 @@ export class ReplicaLoader {
     this.#log.appended(header.firstIndex, end, bytes.length, header.elapsedMs)
   }
 
-  finish(now: Millis): ReplicaNode {
+  /** `unfinished`: what the disk holds of a snapshot that was being brought. */
+  finish(now: Millis, unfinished?: UnfinishedSnapshot): ReplicaNode {
     this.#begin()
     for (const [epoch, start] of this.#meta.lineage) {
       assert(
@@ -85,6 +86,7 @@ export class ReplicaLoader {
       changes: this.#changes,
       applier: this.#applier,
       snapshotId,
+      unfinished,
     }
     return new ReplicaNode(this.#options, this.#machine, this.#bytes, recovered, now)
   }

@@ -21,7 +21,7 @@ import { DueEntries } from './due-entries.js'
 import { DiskQueue } from './disk-queue.js'
 import type { ClerkTable } from './exactly-once.js'
 import type { Log } from './log.js'
-import type { DiskWrite, Rebuilt, ReplicaEffect, ReplicaMeta, ReplicaOptions } from './io.js'
+import type { DiskWrite, Rebuilt, ReplicaEffect, ReplicaMeta, ReplicaOptions, UnfinishedSnapshot } from './io.js'
 import type { MachineRules, StateMachine } from './state-machine.js'
 
 /** What recovery found on the disk and rebuilt from it. */
@@ -32,6 +32,7 @@ export interface Recovered {
   readonly changes: ChangeLog
   readonly applier: Applier
   readonly snapshotId: string
+  readonly unfinished: UnfinishedSnapshot | undefined
 }
 
 export class Shared {

@@ -4,7 +4,7 @@
 import { assert, type Index } from '@coppice/protocol'
 import { StartupError, type Lmdb } from '@coppice/runtime/server'
 import { isBulk } from '../core/disk-lanes.js'
-import type { DiskWrite, ReplicaMeta } from '../core/io.js'
+import type { DiskWrite, ReplicaMeta, UnfinishedSnapshot } from '../core/io.js'
 import { removeDead } from './dead-ranges.js'
 import type { SegmentFiles } from './log/segment-files.js'
 import { SegmentLog } from './log/segment-log.js'
@@ -104,6 +104,10 @@ export class DiskStore implements ReplicaStorage {
     return this.durable.meta
   }
 
+  get unfinished(): UnfinishedSnapshot | undefined {
+    return this.image.unfinished
+  }
+
   write(token: number, writes: readonly DiskWrite[]): void {
     // Whoever comes after the end is told nothing, and disturbs nothing.
     if (this.closing) return
@@ -151,8 +155,9 @@ export class DiskStore implements ReplicaStorage {
     known: string | undefined,
     onProgress: (progress: RecoveryProgress) => void,
   ): Promise<void> {
-    // Whoever was writing these is gone: only a core's memory knows how far they got and where they came from.
-    const orphans = this.image.manifest.unfinished
+    // Whoever was writing these is gone; of a snapshot that was being brought it is known how far it got and where it came from.
+    const kept = this.image.unfinished?.snapshotId
+    const orphans = this.image.manifest.unfinished.filter(({ snapshotId }) => snapshotId !== kept)
     if (orphans.length > 0)
       this.commit(
         orphans.map(({ snapshotId }) => ({ kind: 'snapshotDrop', snapshotId })),

@@ -43,7 +43,7 @@ export async function loadCore(loading: Loading): Promise<Loaded> {
     told = performance.now()
     logger.debug('loading', { ...progress })
   })
-  const core = refusing(store.path, () => loader.finish(systemClock.now()))
+  const core = refusing(store.path, () => loader.finish(systemClock.now(), store.unfinished))
   return { core, cost: { ...cost, loadMs: Math.round(performance.now() - begun) } }
 }
 

@@ -4,7 +4,7 @@
 // A log is a row of stretches. A cut suffix ends the last stretch and begins another one in a new segment, so that records written after the
 // cut never meet those that were cut, though they have the same indexes.
 import { assert, type Index } from '@coppice/protocol'
-import type { SnapshotHeader } from '../core/io.js'
+import type { SnapshotHeader, SnapshotOrigin } from '../core/io.js'
 
 /** Records from `from` up to the next stretch's `from`, in the segments from number `generation` on. */
 export interface Stretch {
@@ -18,8 +18,12 @@ export interface Manifest {
   /** Records that lie wholly below do not count. */
   readonly below: Index
   readonly snapshot: { readonly slot: number; readonly header: SnapshotHeader } | null
-  /** Snapshots still being written. */
-  readonly unfinished: readonly { readonly snapshotId: string; readonly slot: number }[]
+  /** Snapshots still being written; those that are brought from another replica, `origin`, outlive the process. */
+  readonly unfinished: readonly {
+    readonly snapshotId: string
+    readonly slot: number
+    readonly origin?: SnapshotOrigin
+  }[]
   /** Never used before: for the next slot. */
   readonly nextNumber: number
 }
@@ -66,6 +70,18 @@ export function beginSnapshot(m: Manifest, snapshotId: string): { manifest: Mani
   if (known !== undefined) return { manifest: m, slot: known.slot }
   const slot = m.nextNumber
   return { manifest: { ...m, unfinished: [...m.unfinished, { snapshotId, slot }], nextNumber: slot + 1 }, slot }
+}
+
+/** A snapshot is brought under this name from now on; `resumes`: the name it had so far. */
+export function beginCopy(
+  m: Manifest,
+  snapshotId: string,
+  origin: SnapshotOrigin,
+  resumes: string | undefined,
+): Manifest {
+  const { manifest, slot } = beginSnapshot(m, resumes ?? snapshotId)
+  const unfinished = manifest.unfinished.map((u) => (u.slot === slot ? { snapshotId, slot, origin } : u))
+  return { ...manifest, unfinished }
 }
 
 /** All other snapshots, finished or not, are dropped. */

@@ -1,6 +1,6 @@
 // What the wiring needs of a store (PROTOCOL 7). The lmdb store implements it; tests and hosts may wrap it.
 import type { Index } from '@coppice/protocol'
-import type { DiskWrite, ReplicaMeta, SnapshotHeader } from '../core/io.js'
+import type { DiskWrite, ReplicaMeta, SnapshotHeader, UnfinishedSnapshot } from '../core/io.js'
 
 /** Whole records [from, next), concatenated; empty, with next = from, when there is nothing to give. */
 export interface LogSlice {
@@ -36,6 +36,8 @@ export interface ReplicaStorage {
   readonly path: string
   /** As on the disk now. */
   readonly meta: ReplicaMeta
+  /** What is here of a snapshot that was being brought, with everything queued so far; kept until it is dropped or another is committed. */
+  readonly unfinished: UnfinishedSnapshot | undefined
   /** Called once per `write`, in the order of the calls, when the writes are durable. Set once, before the first write. */
   onWritten: (token: number) => void
   /** Called at most once: a write failed, or what was read is damaged. Afterwards nothing is ever reported as written. */

@@ -1,10 +1,18 @@
 // What the marks of the store are once everything queued so far is written: turns the writes of an effect into puts, in order. Asserts on
 // the core's side of the boundary: cuts at record boundaries, snapshots with all their pieces.
 import { assert, CHUNK_BYTES, unreachable, type Index } from '@coppice/protocol'
-import type { DiskWrite, ReplicaMeta, SnapshotHeader } from '../core/io.js'
+import type { DiskWrite, ReplicaMeta, SnapshotHeader, UnfinishedSnapshot } from '../core/io.js'
 import { SpareBytes } from '../core/spare-bytes.js'
 import type { SegmentLog } from './log/segment-log.js'
-import { beginSnapshot, commitSnapshot, cutPrefix, cutSuffix, dropSnapshot, type Manifest } from './manifest.js'
+import {
+  beginCopy,
+  beginSnapshot,
+  commitSnapshot,
+  cutPrefix,
+  cutSuffix,
+  dropSnapshot,
+  type Manifest,
+} from './manifest.js'
 import { SEAL_BYTES, sealBytes } from './sealed-bytes.js'
 import { needMark, putMark, readManifest, type LogMark } from './store-marks.js'
 import { pieceOf, type ChunkKey, type StoreTables } from './store-tables.js'
@@ -55,6 +63,14 @@ export class StoreImage implements StoreView {
     return lent
   }
 
+  /** The newest snapshot that was being brought; undefined: none was. */
+  get unfinished(): UnfinishedSnapshot | undefined {
+    const newest = this.manifest.unfinished.findLast(({ origin }) => origin !== undefined)
+    if (newest?.origin === undefined) return undefined
+    const { snapshotId, origin, slot } = newest
+    return { snapshotId, origin, have: [...this.piecesOf(slot)] }
+  }
+
   giveBack(lent: readonly Uint8Array[]): void {
     for (const bytes of lent) this.memory.giveBack(bytes)
   }
@@ -83,6 +99,9 @@ export class StoreImage implements StoreView {
         return this.cutSuffix(write.from, segments)
       case 'cutPrefix':
         this.manifest = cutPrefix(this.manifest, Math.min(write.below, segments.end(this.manifest) ?? 0))
+        return
+      case 'snapshotBegin':
+        this.manifest = beginCopy(this.manifest, write.snapshotId, write.origin, write.resumes)
         return
       case 'snapshotChunk':
         return this.planChunk(write.snapshotId, write.chunk, write.bytes, pieces)

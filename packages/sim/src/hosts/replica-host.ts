@@ -132,7 +132,7 @@ export class ReplicaHost extends Host {
       for (let i = 0; i < header.chunks; i++) loader.addSnapshotChunk(header, i, chunks[i]!)
     }
     for (const record of store.records) loader.addRecord(record.bytes)
-    return loader.finish(this.clock.now())
+    return loader.finish(this.clock.now(), store.unfinished)
   }
 
   protected override lose(): void {

@@ -2,7 +2,7 @@
 // io.ts (a gap, a cut inside a record) are violations of invariant `disk`.
 import type { Index } from '@coppice/protocol'
 import { formatMeta } from '@coppice/replica'
-import type { DiskWrite, ReplicaMeta, SnapshotHeader } from '@coppice/replica'
+import type { DiskWrite, ReplicaMeta, SnapshotHeader, SnapshotOrigin, UnfinishedSnapshot } from '@coppice/replica'
 import { check } from '../kernel/violation.js'
 
 export interface StoredRecord {
@@ -32,6 +32,8 @@ export class ReplicaStore {
   destroyed = false
   /** Highest end its log ever had. */
   highestEnd: Index = 1
+  /** The snapshot that is brought from another replica. */
+  #copy: { readonly snapshotId: string; readonly origin: SnapshotOrigin } | undefined
   readonly #observe: StoreObserver
 
   constructor(id: string, group: string, storeId: string, observe: StoreObserver) {
@@ -53,6 +55,14 @@ export class ReplicaStore {
     this.chunksBySnapshot.clear()
     for (const [id, list] of image.chunks) this.chunksBySnapshot.set(id, list.slice())
     this.destroyed = true
+  }
+
+  /** What is here of a snapshot that was being brought. */
+  get unfinished(): UnfinishedSnapshot | undefined {
+    const copy = this.#copy
+    const chunks = copy === undefined ? undefined : this.chunksBySnapshot.get(copy.snapshotId)
+    if (copy === undefined || chunks === undefined || copy.snapshotId === this.snapshot?.snapshotId) return undefined
+    return { ...copy, have: Object.keys(chunks).map(Number) }
   }
 
   /** End of the durable log (exclusive). */
@@ -112,6 +122,14 @@ export class ReplicaStore {
           at++
         }
         this.records.splice(0, at)
+        break
+      }
+      case 'snapshotBegin': {
+        const { snapshotId, origin, resumes } = write
+        const chunks = this.chunksBySnapshot.get(resumes ?? snapshotId) ?? []
+        if (resumes !== undefined) this.chunksBySnapshot.delete(resumes)
+        this.chunksBySnapshot.set(snapshotId, chunks)
+        this.#copy = { snapshotId, origin }
         break
       }
       case 'snapshotChunk': {

@@ -2,7 +2,15 @@
 import { readRecordHeader } from '@coppice/protocol'
 import type { Index } from '@coppice/protocol'
 import { formatMeta, ReplicaLoader } from '@coppice/replica'
-import type { DiskWrite, Rebuilt, ReplicaNode, ReplicaOptions, SnapshotHeader, StateMachine } from '@coppice/replica'
+import type {
+  DiskWrite,
+  Rebuilt,
+  ReplicaNode,
+  ReplicaOptions,
+  SnapshotHeader,
+  StateMachine,
+  UnfinishedSnapshot,
+} from '@coppice/replica'
 import { testBytes } from './bytes.js'
 
 export class TestDisk {
@@ -10,6 +18,7 @@ export class TestDisk {
   records: Uint8Array[] = []
   snapshot: { header: SnapshotHeader; chunks: Uint8Array[] } | undefined
   readonly staged = new Map<string, Uint8Array[]>()
+  copy: Omit<UnfinishedSnapshot, 'have'> | undefined
 
   constructor(id: string) {
     this.meta = formatMeta({ id, group: 'main', storeId: `store-${id}` })
@@ -39,6 +48,14 @@ export class TestDisk {
         case 'cutPrefix':
           this.records = this.records.filter((r) => endOf(r) > w.below)
           break
+        case 'snapshotBegin': {
+          const { snapshotId, origin, resumes } = w
+          const chunks = this.staged.get(resumes ?? snapshotId) ?? []
+          if (resumes !== undefined) this.staged.delete(resumes)
+          this.staged.set(snapshotId, chunks)
+          this.copy = { snapshotId, origin }
+          break
+        }
         case 'snapshotChunk': {
           const chunks = this.staged.get(w.snapshotId) ?? []
           chunks[w.chunk] = w.bytes.slice()
@@ -84,7 +101,9 @@ export class TestDisk {
     if (!('header' in state))
       this.snapshot?.chunks.forEach((c, i) => loader.addSnapshotChunk(this.snapshot!.header, i, c))
     for (const r of this.records) loader.addRecord(r)
-    return loader.finish(now)
+    const chunks = this.copy === undefined ? undefined : this.staged.get(this.copy.snapshotId)
+    const have = Object.keys(chunks ?? []).map(Number)
+    return loader.finish(now, chunks === undefined ? undefined : { ...this.copy!, have })
   }
 }
 
