@@ -66,6 +66,13 @@ test('wholeCluster_underLoad_noCallFails', async () => {
   process.stdout.write(err.replace(/^/gm, '  '))
 })
 
+test('secondRestartMeanwhile_isRefused', async () => {
+  const [backup] = (await members()).slice(1)
+  const both = await Promise.all([1, 2].map(() => dev.coppice(['restart', backup!])))
+  expect(both.map(({ code }) => code).sort()).toEqual([0, 4])
+  expect(both.find(({ code }) => code === 4)!.err).toContain('another "coppice restart" of this group is under way')
+})
+
 test('execThatFails_stopsThere_withWhatToDo', async () => {
   const before = pidById()
   const { code, err } = await dev.coppice(['restart', '--exec', 'echo cannot {id} >&2; exit 3'])

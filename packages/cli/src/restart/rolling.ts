@@ -20,6 +20,8 @@ export interface RollingOptions {
   /** For each step, until the cluster is whole again, ms. */
   readonly withinMs: number
   readonly onProgress: (line: string) => void
+  /** Aborted: another restart may have begun, so nothing more is done. */
+  readonly signal?: AbortSignal
 }
 /** One thing that was done. */
 export interface DoneStep {
@@ -49,6 +51,8 @@ export async function rollingRestart(ids: readonly NodeId[], options: RollingOpt
   const remaining = new Set(ids)
   let health = await wholeToBegin(admin)
   while (remaining.size > 0) {
+    if (options.signal?.aborted === true)
+      throw stopped(new CliError(EXIT.error, 'the lock that keeps other restarts away was lost'), ids, remaining)
     const target = targetsOf(health).find(({ id }) => remaining.has(id))
     if (target === undefined) throw new CliError(EXIT.error, `${[...remaining].join(', ')} does not answer any more`)
     const successor = target.part === 'primary' ? successorOf(health.state.members, remaining) : undefined
@@ -64,6 +68,11 @@ export async function rollingRestart(ids: readonly NodeId[], options: RollingOpt
       throw stopped(error, ids, remaining)
     }
     const tookMs = Math.round(performance.now() - begun)
+    // What an epoch cost is written a moment after it, or never, if the config leader changed.
+    if (health.state.history.some((each) => each.epoch > epoch && each.writePauseMs === null)) {
+      await pause(POLL_MS)
+      health = wholeOr(await untilWhole(admin, SETTLE_MS, () => undefined), 'the cluster is not whole any more')
+    }
     const pauses = health.state.history
       .filter((each) => each.epoch > epoch)
       .flatMap(({ writePauseMs }) => writePauseMs ?? [])
@@ -119,8 +128,12 @@ async function untilWhole(
       const problems = [...(own === undefined ? [] : [own]), ...health.problems]
       if (problems.length === 0 || performance.now() >= deadline) return { ...health, problems }
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await pause(POLL_MS)
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 /** What happened, what is done, and how to go on. */

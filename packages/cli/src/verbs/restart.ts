@@ -1,9 +1,10 @@
 // coppice restart: restarts the processes of a cluster one after the other, while clients go on.
 import type { Command } from 'commander'
-import { settingsFor, withAdmin } from '../base/context.js'
+import { settingsFor, withAdmin, withDb } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
 import { durationOption } from '../base/options.js'
 import { note, print, printJson, table } from '../base/output.js'
+import { alone } from '../restart/alone.js'
 import type { Health } from '../restart/health.js'
 import { successorOf, targetsOf } from '../restart/order.js'
 import type { Target } from '../restart/order.js'
@@ -36,7 +37,7 @@ export function addRestart(program: Command): void {
 Config servers first, their leader last; then spares and backups; the primary hands over and is restarted last. Each step begins only while
 the cluster is whole: all config servers and members answer, one leads, the group has all its members in one epoch, each with a lease.
 Otherwise nothing is restarted (exit code 4), or no further server (exit code 1): what is wrong and how to go on is said. A spare that does
-not answer is left out. The command must end its server by SIGTERM, as systemd does, and start it again; a member then leaves its group
+not answer is left out. A second restart of the group meanwhile is refused (exit code 4). The command must end its server by SIGTERM, as systemd does, and start it again; a member then leaves its group
 before it ends, and comes back with what it missed.
 
 Examples:
@@ -58,7 +59,10 @@ Examples:
         for (const line of remarks(health, chosen)) note(line)
         if (dryRun === true || restart === undefined) return showPlan(isJson, health, chosen)
         const all = chosen.map(({ id }) => id)
-        const steps = await rollingRestart(all, { admin, restart, withinMs: within, onProgress: note })
+        const options = { admin, restart, withinMs: within, onProgress: note }
+        const steps = await withDb(settings, DEFAULT_TIMEOUT_MS, (db) =>
+          alone(db, (signal) => rollingRestart(all, { ...options, signal })),
+        )
         if (isJson) printJson({ restarted: all, steps })
         else
           print(
