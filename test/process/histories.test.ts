@@ -1,4 +1,4 @@
-// Recorded histories of real clusters: clerks and readers pinned to every replica, under kills, pauses and reconfigurations. The checker
+// Recorded histories of real clusters: clerks, transactions between keys, and readers pinned to every replica, under kills, pauses and reconfigurations. The checker
 // must find each of them linearizable. A history that it does not is kept, for `coppice check-history FILE`.
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,12 +7,15 @@ import { checkHistory, parseHistory } from '@coppice/sim'
 import type { Db } from '@coppice/vkv'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cluster } from './support/cluster.js'
+import { Moves } from './support/moves.js'
 import { PinnedReader } from './support/pinned-reader.js'
 import { Recorder } from './support/recorder.js'
 import { pause } from './support/wait.js'
 
 const RUNS = 20
 const CLERKS = 5
+/** Of them that also make transactions. */
+const MOVERS = 3
 const BEFORE_MS = 200
 /** Long enough for a failover, or short where none is to be seen. */
 const AFTER_MS = 1_600
@@ -85,11 +88,18 @@ test.each(Array.from({ length: RUNS }, (_, run) => [names[run % names.length]!, 
     await cluster.whole()
     const keys = Array.from({ length: 4 }, (_, i) => `history-${run}/${i}`)
     const recorder = new Recorder()
+    const moves = new Moves(
+      recorder,
+      Array.from({ length: 4 }, (_, i) => `history-${run}/move/${i}`),
+      1_000,
+    )
+    await moves.open(clerks[0]!)
     const readers = cluster.replicas.map(({ address }) => new PinnedReader(address))
     let done = false
     const stopped = (): boolean => done
     const recorded = [
       ...clerks.map((db) => recorder.client(db, keys, stopped)),
+      ...clerks.slice(0, MOVERS).map((db) => moves.run(db, stopped)),
       ...readers.map((reader) => recorder.pinned(reader, keys, stopped, () => pause(1))),
     ]
     await pause(BEFORE_MS)
@@ -103,9 +113,13 @@ test.each(Array.from({ length: RUNS }, (_, run) => [names[run % names.length]!, 
     const file = join(mkdtempSync(join(tmpdir(), 'coppice-history-')), `${trouble}.jsonl`)
     if (result.verdict !== 'ok') writeFileSync(file, recorder.text)
     expect(result.verdict, result.verdict === 'illegal' ? `${file}: ${result.message}` : file).toBe('ok')
+    expect(moves.problems).toEqual([])
+    expect(moves.moves).toBeGreaterThan(0)
     const reads = readers.map(({ answered }) => answered)
     expect(reads.filter((count) => count > 0).length, 'replicas that answered pinned reads').toBeGreaterThanOrEqual(3)
-    process.stdout.write(`  ${trouble}: ${recorder.events.length} events, pinned reads ${reads.join(', ')}\n`)
+    process.stdout.write(
+      `  ${trouble}: ${recorder.events.length} events, ${moves.moves} moves, ${moves.refusals} refused, pinned reads ${reads.join(', ')}\n`,
+    )
   },
 )
 

@@ -11,6 +11,11 @@ export class Recorder {
     return this.events.map((event) => `${JSON.stringify(event)}\n`).join('')
   }
 
+  /** The name of a process that has not been used. */
+  newProcess(): number {
+    return this.nextProcess++
+  }
+
   /** Writes, deletes, comparisons and reads through a clerk, until `stopped`. */
   async client(db: Db, keys: readonly string[], stopped: () => boolean): Promise<void> {
     let process = this.nextProcess++
