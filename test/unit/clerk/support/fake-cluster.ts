@@ -30,6 +30,8 @@ export class FakeCluster {
   stuck = false
   /** Refuses everything of this kind with this reason; undefined: no refusal. */
   refuse: ((at: string, message: ClientToReplica) => RefusalReason | undefined) | undefined
+  /** What a replica does when a clerk watches, ends that, or gives credit. */
+  onWatch: ((at: string, link: FakeLink, message: ClientToReplica) => void) | undefined
   invalid: (op: string) => boolean = () => false
   primaryModel = new Model()
   #held: { link: FakeLink; answer: Answer }[] = []
@@ -138,6 +140,8 @@ export class FakeCluster {
       const { requestId } = message
       return link.reply({ kind: 'config', requestId, leader: '', configuration: this.configuration })
     }
+    if (message.kind === 'watch' || message.kind === 'unwatch' || message.kind === 'credit')
+      return this.onWatch?.(id, link, message)
     if (message.kind !== 'requests' && message.kind !== 'register' && message.kind !== 'skip') return
     const model = this.primaryModel
     const clerkId = message.kind === 'register' ? 0 : message.clerkId
