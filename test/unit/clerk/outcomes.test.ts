@@ -280,6 +280,20 @@ test('close_fails_open_calls_by_stage_and_leaves_nothing', async () => {
   expect(await errorOf(clerk.submit(bytesOf('c')))).toMatchObject({ code: 'CLOSED', outcome: 'not-applied' })
 })
 
+test('close_whoever_is_told_of_it_and_calls_again_is_refused', async () => {
+  const cluster = new FakeCluster()
+  const holds: boolean[] = []
+  const clerk = cluster.newClerk({}, (busy) => holds.push(busy))
+  await cluster.time.until(clerk.submit(bytesOf('first')))
+  let again: Promise<unknown> | undefined
+  const end = (): void => void (again = errorOf(clerk.submit(bytesOf('again'))))
+  const topic = new Uint8Array(0)
+  clerk.watch({ stream: 0, topic, exact: false, from: undefined }, { changes: () => {}, synced: () => {}, end })
+  await clerk.close()
+  expect(await again).toMatchObject({ code: 'CLOSED', outcome: 'not-applied' })
+  expect(holds.at(-1)).toBe(false)
+})
+
 test('too_large_is_refused_before_it_is_sent', async () => {
   const cluster = new FakeCluster()
   const clerk = cluster.newClerk()

@@ -190,8 +190,9 @@ export class Clerk implements ClerkLike {
 
   close(): Promise<void> {
     if (this.#closed) return Promise.resolve()
-    this.#failAll('CLOSED', 'the clerk was closed')
+    // Whoever is told of the end and calls again is refused.
     this.#closed = true
+    this.#failAll('CLOSED', 'the clerk was closed')
     this.#cancelTick?.()
     this.#cancelTick = undefined
     for (const [session, answers] of this.#sessions) {
