@@ -42,6 +42,10 @@ the next holder's token is larger: true; the former one did not release: expired
 the sleeper goes on and writes: refused as FENCED
 the order is shipped
 `,
+  'feature-flags.mjs': `at first: false false
+turned on: true true
+a second later: false false
+`,
   'rate-limiter.mjs': `20 calls at once: 5 allowed
 another user: allowed
 `,

