@@ -32,6 +32,34 @@ export const LEARN_MUTANTS: readonly Mutant[] = [
     seeds: 2,
   },
   {
+    // It goes on with the chunks it has, though the source has another snapshot by now.
+    name: 'chunks of two snapshots',
+    rule: 'PROTOCOL 5',
+    edits: [
+      {
+        file: 'replica/dist/core/fetch.js',
+        find: 'left?.origin.snapshotId === snapshotId ? left : undefined',
+        replace: 'left',
+      },
+    ],
+    story: 'killed-learner-finds-another-snapshot',
+    seeds: 2,
+  },
+  {
+    // What it had asked for when it was killed is taken to be here.
+    name: 'resumed with what was only asked for',
+    rule: 'PROTOCOL 5',
+    edits: [
+      {
+        file: 'replica/dist/core/fetch.js',
+        find: 'this.#incoming.found(resumed.have);',
+        replace: 'this.#incoming.found([...Array(chunks).keys()]);',
+      },
+    ],
+    story: 'killed-learner-goes-on',
+    seeds: 2,
+  },
+  {
     // The state that is rebuilt as a snapshot comes knows no clerk.
     name: 'rebuilt without the table',
     rule: 'PROTOCOL 6',
