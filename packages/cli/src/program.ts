@@ -10,6 +10,7 @@ import { addCheckHistory } from './verbs/check-history.js'
 import { addCompletion } from './verbs/completion.js'
 import { addConfigsvc } from './verbs/configsvc.js'
 import { addDev } from './verbs/dev.js'
+import { addElect } from './verbs/elect.js'
 import { addEpochs } from './verbs/epochs.js'
 import { addHandover } from './verbs/handover.js'
 import { addKv } from './verbs/kv.js'
@@ -53,13 +54,14 @@ Examples:
   coppice dev                                        a cluster on this machine, until Ctrl-C
   coppice kv put greeting hello && coppice kv get greeting
   coppice status -o json
-  coppice lock nightly -- ./backup.sh`,
+  coppice lock nightly -- ./backup.sh
+  coppice elect scheduler -- ./scheduler`,
     )
     .showHelpAfterError('(see --help)')
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
   const look = [addStatus, addEpochs, addVerify]
   const members = [addReconfigure, addHandover, addAffinity, addReplica, addConfigsvc, addRestart]
-  const change = [...members, addKv, addTxn, addLock, addChaos]
+  const change = [...members, addKv, addTxn, addLock, addElect, addChaos]
   for (const add of [addDev, addServer, ...look, ...change, addBench, addSim, addCheckHistory, addCompletion])
     add(program)
   overrideExits(program)

@@ -7,6 +7,7 @@ import { holdProcess, nodeText } from '@coppice/runtime'
 import type { Kv } from './client/kv.js'
 import type { HeldLock, LockOptions } from './client/lock.js'
 import { Db as PortableDb, type ClosableClerk } from './client/db.js'
+import type { ElectOptions, Leadership } from './client/election.js'
 import type { KvPorts } from './client/ports.js'
 import type { Session as PortableSession } from './client/session.js'
 import type { SessionOptions } from './client/sessions.js'
@@ -19,6 +20,7 @@ export type { Options } from './client/budget.js'
 export type { Cache, CacheOptions } from './client/cache.js'
 export type { Codec } from './client/codecs.js'
 export type { Duration } from './client/duration.js'
+export type { ElectOptions, Leader } from './client/election.js'
 export type {
   Conditional,
   ConditionalDelete,
@@ -61,6 +63,15 @@ export interface Lock extends Omit<HeldLock, 'signal' | 'kv'> {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** A leadership that was won, with the platform's signal; `await using` resigns. */
+export interface Elected extends Omit<Leadership, 'signal' | 'kv'> {
+  /** Aborted when the leadership is lost, before anybody else can lead, and when it ends. */
+  readonly signal: AbortSignal
+  /** The store; every write through it is refused as FENCED, by the server, once another leads. */
+  readonly kv: Kv
+  [Symbol.asyncDispose](): Promise<void>
+}
+
 /** A session with the platform's signal; `await using` closes it. */
 export interface Session extends Omit<PortableSession, 'signal'> {
   /** Aborted when the session is lost, before anybody else can see its keys gone, and when it is closed. */
@@ -93,6 +104,11 @@ export class Db extends PortableDb {
   ): Promise<T> {
     const work = typeof second === 'function' ? second : third!
     return super.withLock(name, typeof second === 'function' ? {} : second, (lock) => work(asLock(lock)))
+  }
+
+  override async elect(name: string | Uint8Array, options?: ElectOptions): Promise<Leadership & Elected> {
+    const lead = await super.elect(name, options)
+    return Object.assign(lead, { [Symbol.asyncDispose]: () => lead.resign() }) as unknown as Leadership & Elected
   }
 
   [Symbol.asyncDispose](): Promise<void> {

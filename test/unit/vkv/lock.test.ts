@@ -1,6 +1,7 @@
 // Lock clients over a machine in memory: exclusion, the signal's promise, queues, fences.
 import { expect, test } from 'vitest'
-import { acquireLock, withLock, type HeldLock } from '@coppice/vkv/core'
+import { CompactedError } from '@coppice/protocol'
+import { acquireLock, Db, GRANT_MS, withLock, type HeldLock } from '@coppice/vkv/core'
 import { type MemoryClerk, World } from './memory-clerk.js'
 
 const failed = <T>(promise: Promise<T>) =>
@@ -34,7 +35,7 @@ test('lock_renewed_heldForLongerThanItsTtl', async () => {
   expect(other).toMatchObject({ code: 'LOCK_BUSY' })
 })
 
-test('lock_holderDead_takenAsExpired_waitersPollSeldom', async () => {
+test('lock_holderDead_takenAsExpired_waiterDoesNotPoll', async () => {
   const world = new World(3)
   const dying = world.client()
   const held = await world.run(acquireLock(dying, world.ports, 'l', { ttl: '3s' }))
@@ -43,8 +44,98 @@ test('lock_holderDead_takenAsExpired_waitersPollSeldom', async () => {
   const next = await world.run(acquireLock(waiter, world.ports, 'l'))
   expect(next.taken).toBe('expired')
   expect(next.token).toBeGreaterThan(held.token)
-  // Three seconds of waiting at about 40 ms: no busy polling.
-  expect(waiter.submitted).toBeLessThan(150)
+  // It asks, opens a session, takes a place, and confirms what it was given.
+  expect(waiter.submitted).toBe(4)
+})
+
+test('lock_manyWait_inTheirOrder_oneKeepAliveForAll', async () => {
+  const world = new World(11)
+  const holder = await world.run(acquireLock(world.client(), world.ports, 'l', { ttl: '1h' }))
+  const clerk = world.client()
+  const order: number[] = []
+  const waiters: Promise<void>[] = []
+  for (let i = 0; i < 50; i++) {
+    waiters.push(
+      acquireLock(clerk, world.ports, 'l', { timeout: '1h' }).then(async (lock) => {
+        order.push(i)
+        await lock.release()
+      }),
+    )
+    await world.pass(100)
+  }
+  expect(clerk.watches).toBe(50)
+  const before = clerk.submitted
+  await world.pass(60_000)
+  // Three keep-alives in its ttl of ten seconds.
+  expect(clerk.submitted - before).toBeLessThanOrEqual(20)
+  await world.run(holder.release())
+  await world.run(Promise.all(waiters))
+  expect(order).toEqual([...order].sort((x, y) => x - y))
+  expect(clerk.watches).toBe(0)
+  // The session goes some time after the last waiter.
+  await world.pass(20_000)
+  expect(world.driven.machine.counts).toMatchObject({ locks: 0, sessions: 0 })
+})
+
+test('lock_givenToADeadWaiter_nextOneHasItSoon', async () => {
+  const world = new World(12)
+  const holder = await world.run(acquireLock(world.client(), world.ports, 'l', { ttl: '1h' }))
+  const dying = world.client()
+  void acquireLock(dying, world.ports, 'l', { timeout: '1h' }).catch(() => undefined)
+  await world.pass(500)
+  const next = acquireLock(world.client(), world.ports, 'l', { timeout: '1h' })
+  await world.pass(500)
+  dying.crash()
+  await world.run(holder.release())
+  const from = world.now
+  const lock = await world.run(next)
+  expect(lock.taken).toBe('free')
+  expect(world.now - from).toBeLessThan(GRANT_MS + 200)
+})
+
+test('lock_watchEndsWhileWaiting_asksAgainAndKeepsItsPlace', async () => {
+  const world = new World(13)
+  const holder = await world.run(acquireLock(world.client(), world.ports, 'l', { ttl: '1h' }))
+  const clerk = world.client()
+  const first = acquireLock(clerk, world.ports, 'l', { timeout: '1h' })
+  await world.pass(500)
+  const second = acquireLock(world.client(), world.ports, 'l', { timeout: '1h' })
+  await world.pass(500)
+  clerk.endWatches(new CompactedError(1, 5))
+  await world.pass(500)
+  expect(clerk.watches).toBe(1)
+  await world.run(holder.release())
+  const [one, two] = await world.run(Promise.all([first.then((l) => l.release().then(() => l)), second]))
+  expect(one.token).toBeLessThan(two.token)
+})
+
+test('lock_sessionLostWhileWaiting_standsInTheQueueAgain', async () => {
+  const world = new World(14)
+  const holder = await world.run(acquireLock(world.client(), world.ports, 'l', { ttl: '1h' }))
+  const clerk = world.client()
+  const waiting = acquireLock(clerk, world.ports, 'l', { timeout: '1h' })
+  await world.pass(500)
+  // Nothing arrives for longer than the session lasts.
+  clerk.delayMs = 30_000
+  await world.pass(40_000)
+  clerk.delayMs = 20
+  await world.pass(60_000)
+  await world.run(holder.release())
+  expect((await world.run(waiting)).valid).toBe(true)
+})
+
+test('lock_closedWhileWaiting_placeAndSessionGo', async () => {
+  const world = new World(15)
+  const holder = await world.run(acquireLock(world.client(), world.ports, 'l', { ttl: '1h' }))
+  const db = new Db(world.client(), world.ports)
+  const abort = new AbortController()
+  const waiting = failed(db.lock('l', { timeout: '1h', signal: abort.signal }))
+  await world.pass(500)
+  abort.abort()
+  await world.run(waiting)
+  await world.run(db.close())
+  await world.run(holder.release())
+  expect(world.driven.machine.counts).toMatchObject({ locks: 0, sessions: 0 })
 })
 
 test('lock_manyContenders_neverTwoBelieveInIt', async () => {

@@ -16,6 +16,8 @@ export class DrivenMachine {
   readonly #out = new Writer()
   /** What the machine told those who watch. */
   readonly changes: { index: number; at: number; stream: number; kind: number; topic: string; payload: string }[] = []
+  /** The same as they were. */
+  readonly past: Change[] = []
   /** Called with each of them, with bytes of its own. */
   readonly listeners = new Set<(change: Change) => void>()
   readonly #sink: ChangeSink = {
@@ -24,7 +26,9 @@ export class DrivenMachine {
       const own = { topic: topic.slice(topicStart, topicEnd), payload: payload.slice(payloadStart, payloadEnd) }
       const size = own.topic.length + own.payload.length
       this.changes.push({ index, at: this.now, stream, kind, topic: text(own.topic)!, payload: text(own.payload)! })
-      for (const listen of this.listeners) listen({ index, stream, kind, ...own, size })
+      const change = { index, stream, kind, ...own, size }
+      this.past.push(change)
+      for (const listen of this.listeners) listen(change)
     },
   }
 

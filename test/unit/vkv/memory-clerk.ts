@@ -72,6 +72,13 @@ export class World {
     for (const t of this.#timers) {
       if (next === undefined || t.at < next.at || (t.at === next.at && t.order < next.order)) next = t
     }
+    // What ends by time ends before anything later happens.
+    const { dueAt } = this.driven.machine
+    if (dueAt <= (next?.at ?? Infinity) && dueAt < Infinity) {
+      this.now = Math.max(this.now, dueAt)
+      this.driven.passTo(this.now)
+      return true
+    }
     if (next?.run === undefined) return false
     const run = next.run
     next.run = undefined
@@ -153,6 +160,13 @@ export class MemoryClerk implements ClosableClerk {
   /** Watches that are open. */
   watches = 0
 
+  readonly #ends = new Set<(error: CoppiceError) => void>()
+
+  /** Every watch that is open ends with this. */
+  endWatches(error: CoppiceError): void {
+    for (const end of [...this.#ends]) end(error)
+  }
+
   /** Tells of each change by itself, in order, a while after it was made; `from` the past is told at once. */
   watch(filter: WatchFilter, handler: WatchHandler): WatchHandle {
     const { driven } = this.#world
@@ -169,16 +183,20 @@ export class MemoryClerk implements ClosableClerk {
       if (isOf) tell(() => handler.changes([change], change.index + 1))
     }
     this.watches++
+    const end = (error: CoppiceError): void => {
+      close()
+      handler.end(error)
+    }
+    this.#ends.add(end)
     driven.listeners.add(listen)
     const from = filter.from ?? 0
-    const past = driven.changes.filter(({ index }) => from > 0 && index >= from)
-    for (const each of past)
-      listen({ ...each, topic: Buffer.from(each.topic), payload: Buffer.from(each.payload), size: 1 })
+    for (const change of driven.past) if (from > 0 && change.index >= from) listen(change)
     const next = driven.index + 1
     tell(() => handler.synced?.(next))
     const close = (): void => {
       if (open) this.watches--
       open = false
+      this.#ends.delete(end)
       driven.listeners.delete(listen)
     }
     return { close, consumed: () => undefined }

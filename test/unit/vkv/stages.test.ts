@@ -127,7 +127,7 @@ async function endAt(stage: Stage, call: Call, ending: Ending): Promise<{ error:
   const cluster = new FakeCluster()
   const clerk = cluster.newClerk({ maxInFlight: 1, timeoutMs: 3_600_000, silenceMs: 200 })
   const db = new Db(clerk, { text: nodeText })
-  open.push(() => db.close())
+  open.push(() => cluster.time.until(db.close()))
   await stage.prepare(cluster, clerk)
   const signal = new FakeSignal()
   const reason = { why: stage.name }
@@ -190,7 +190,7 @@ test.each(Object.entries(WRITES).filter(([name]) => name !== 'lock'))(
       const cluster = new FakeCluster()
       const clerk = cluster.newClerk()
       const db = new Db(clerk, { text: nodeText })
-      open.push(() => db.close())
+      open.push(() => cluster.time.until(db.close()))
       await connected(cluster, clerk)
       if (applied) cluster.stuck = true
       else cluster.network.fate = (message) => (message.kind === 'requests' ? [] : [1])

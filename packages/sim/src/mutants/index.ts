@@ -4,6 +4,7 @@ import { CONFIG_MUTANTS } from './config.js'
 import type { Mutant } from './mutant.js'
 import { DRAIN_MUTANTS } from './drain.js'
 import { LEARN_MUTANTS } from './learn.js'
+import { LOCK_MUTANTS } from './locks.js'
 import { REPLICA_MUTANTS } from './replica.js'
 import { TXN_MUTANTS } from './txn.js'
 import { WATCH_MUTANTS } from './watch.js'
@@ -17,4 +18,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...TXN_MUTANTS,
   ...CACHE_MUTANTS,
   ...WATCH_MUTANTS,
+  ...LOCK_MUTANTS,
 ]

@@ -5,6 +5,7 @@ import { CONFIG_SERVER_STORIES } from './mutant-config-servers.js'
 import { EPOCH_STORIES } from './mutant-epochs.js'
 import { LEARN_STORIES } from './mutant-learners.js'
 import { LEASE_STORIES } from './mutant-leases.js'
+import { LOCK_STORIES } from './mutant-locks.js'
 import { READ_STORIES } from './mutant-reads.js'
 import { REPLICATION_STORIES } from './mutant-replication.js'
 import { TXN_STORIES } from './mutant-txns.js'
@@ -23,4 +24,5 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...TXN_STORIES,
   ...CACHE_STORIES,
   ...WATCH_STORIES,
+  ...LOCK_STORIES,
 ]

@@ -27,6 +27,11 @@ export class Budget {
     this.deadline = clerk.clock.now() + timeoutMs + extraMs
   }
 
+  /** Calls made so far. */
+  get attempts(): number {
+    return this.#calls
+  }
+
   /** Options of the next call. Throws TIMEOUT when the time is up; `what` says what was being done. */
   next(what: string): CallOptions {
     const timeoutMs = this.deadline - this.#clerk.clock.now()
@@ -39,6 +44,28 @@ export class Budget {
   rest(what: string): Options {
     const { timeoutMs } = this.next(what)
     return { signal: this.signal, timeout: timeoutMs }
+  }
+
+  /** What others wait for too: rejects with ABORTED or TIMEOUT when this call is over, while the work goes on. */
+  within<T>(work: Promise<T>, what: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { timeoutMs } = this.next(what)
+      if (this.signal?.aborted === true) return reject(aborted(this.#clerk, this.signal, what, this.#calls))
+      const end = (): void => {
+        cancel()
+        this.signal?.removeEventListener('abort', onAbort)
+      }
+      const onAbort = (): void => {
+        end()
+        reject(aborted(this.#clerk, this.signal, what, this.#calls))
+      }
+      const cancel = this.#clerk.clock.after(timeoutMs!, () => {
+        end()
+        reject(this.#timedOut(what))
+      })
+      this.signal?.addEventListener('abort', onAbort, { once: true })
+      work.finally(end).then(resolve, reject)
+    })
   }
 
   /** Waits; ends early with ABORTED by the signal, or with TIMEOUT at the deadline. */
@@ -56,6 +83,18 @@ export class Budget {
   }
 }
 
+/** How a call ends whose signal was aborted. `attempts`: made so far. */
+export function aborted(
+  clerk: ClerkLike,
+  signal: AbortSignalLike | undefined,
+  what: string,
+  attempts: number,
+): CoppiceError {
+  const epoch = clerk.configuration?.epoch
+  const details = { code: 'ABORTED', outcome: 'not-applied', attempts, epoch, cause: signal?.reason } as const
+  return new CoppiceError(`${what}: aborted`, details)
+}
+
 /** Waits for `ms`, or less when the signal is aborted: then it rejects with an AbortError. `attempts`: made so far, for the error. */
 export function pause(
   clerk: ClerkLike,
@@ -66,17 +105,12 @@ export function pause(
   attempts = 0,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const aborted = (): CoppiceError => {
-      const epoch = clerk.configuration?.epoch
-      const details = { code: 'ABORTED', outcome: 'not-applied', attempts, epoch, cause: signal?.reason } as const
-      return new CoppiceError(`${what}: aborted`, details)
-    }
-    if (signal?.aborted === true) return reject(aborted())
+    if (signal?.aborted === true) return reject(aborted(clerk, signal, what, attempts))
     const release = hold?.()
     const onAbort = (): void => {
       cancel()
       release?.()
-      reject(aborted())
+      reject(aborted(clerk, signal, what, attempts))
     }
     const cancel = clerk.clock.after(ms, () => {
       signal?.removeEventListener('abort', onAbort)

@@ -1,15 +1,17 @@
 // One connection to a key-value group with everything on it (PRODUCT SDK), over any clerk.
-import type { Index } from '@coppice/protocol'
+import type { AbortSignalLike, Index } from '@coppice/protocol'
 import type { CallOptions, ClerkLike, RequestName, Resolution } from '@coppice/clerk/core'
 import { Bank, type BankOptions } from './bank.js'
 import { Budget, type Options } from './budget.js'
 import { Cache, type CacheOptions } from './cache.js'
+import { elect, leaderOf, observeLeader, type ElectOptions, type Leader, type Leadership } from './election.js'
 import { textKv, type Kv } from './kv.js'
 import { acquireLock, withLock, type HeldLock, type LockOptions } from './lock.js'
 import { listLocks, type LockInfo } from './locks.js'
 import type { KvPorts } from './ports.js'
 import type { Session } from './session.js'
-import { Sessions, type SessionInfo, type SessionOptions } from './sessions.js'
+import { sessionsOf, type SessionInfo, type SessionOptions, type Sessions } from './sessions.js'
+import { closeWaiting } from './waiting-session.js'
 
 /** A clerk that can be closed. */
 export interface ClosableClerk extends ClerkLike {
@@ -29,7 +31,7 @@ export class Db {
     this.clerk = clerk
     this.ports = ports
     this.kv = textKv(clerk, ports)
-    this.#sessions = new Sessions(clerk, ports)
+    this.#sessions = sessionsOf(clerk, ports)
   }
 
   /** Acquires a lock; release it when done. */
@@ -46,6 +48,24 @@ export class Db {
   ): Promise<T> {
     if (typeof second === 'function') return withLock(this.clerk, this.ports, name, {}, second)
     return withLock(this.clerk, this.ports, name, second, third!)
+  }
+
+  /** Becomes leader of all who campaign under this name, or waits until it can. */
+  elect(name: string | Uint8Array, options?: ElectOptions): Promise<Leadership> {
+    return elect(this.clerk, this.ports, name, options)
+  }
+
+  /** Who leads, and what it says of itself; undefined: nobody. */
+  leader(name: string | Uint8Array, options?: Options): Promise<Leader | undefined> {
+    return leaderOf(this.clerk, this.ports, name, options)
+  }
+
+  /** Who leads, now and whenever that changes. */
+  observe(
+    name: string | Uint8Array,
+    options?: { readonly signal?: AbortSignalLike | undefined },
+  ): AsyncGenerator<Leader | undefined, void, undefined> {
+    return observeLeader(this.clerk, this.ports, name, options)
   }
 
   /** Locks that are held or have waiters, by name. */
@@ -86,6 +106,7 @@ export class Db {
   }
 
   async close(): Promise<void> {
+    await closeWaiting(this.clerk)
     await this.#sessions.close()
     await this.clerk.close()
   }

@@ -1,7 +1,7 @@
 // Looking at locks: who holds what (PRODUCT, `coppice lock`; audits and tests that ask whether everything is free).
 import { EMPTY_BYTES, type Index } from '@coppice/protocol'
 import type { ClerkLike } from '@coppice/clerk/core'
-import { decodeLock } from '../core/lock-table.js'
+import { decodeLock } from '../core/lock-record.js'
 import { encodeRange, TABLE_LOCKS } from '../core/queries.js'
 import { decodeRangeReply } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
@@ -36,7 +36,7 @@ export async function* listLocks(
         name: ports.text.decode(entry.key),
         token: lock.fence,
         expiry: lock.expiry,
-        waiters: lock.waiters.length,
+        waiters: lock.waiters,
       }
     }
     const last = page.entries[page.entries.length - 1]

@@ -51,6 +51,15 @@ interface Kept {
   busy: boolean
 }
 
+const byClerk = new WeakMap<ClerkLike, Sessions>()
+
+/** Those of one connection. */
+export function sessionsOf(clerk: ClerkLike, ports: KvPorts): Sessions {
+  let sessions = byClerk.get(clerk)
+  if (sessions === undefined) byClerk.set(clerk, (sessions = new Sessions(clerk, ports)))
+  return sessions
+}
+
 /** The sessions of one clerk, kept alive together. */
 export class Sessions {
   readonly #clerk: ClerkLike

@@ -1,5 +1,5 @@
 // What ends by the log's time, in the order of its end (PROTOCOL 6, expiry by log position): keys with a ttl, sessions, idempotency keys, leases
-// of caches.
+// of caches, holdings of locks.
 // A table whose keys are big-endian times, so that its order is the agenda's and a capture takes it like any other.
 //
 //   key: u64 time, big-endian · u8 kind · name          value: nothing
@@ -16,6 +16,10 @@ export const AGENDA_ONCE = 2
 export const AGENDA_HOLDER = 3
 /** A writer that waits for a cached key, by the key. */
 export const AGENDA_MARK = 4
+/** A lock, by its name: its holding ends. */
+export const AGENDA_LOCK = 5
+/** The places in queues of a session that has ended, by its id. */
+export const AGENDA_PLACES = 6
 
 export const ID_BYTES = 8
 const HEAD_BYTES = 9

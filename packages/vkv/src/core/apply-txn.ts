@@ -8,7 +8,7 @@
 import { MAX_STORED_REPLY_BYTES, readU32, readU53, type Index, type Millis, type Writer } from '@coppice/protocol'
 import type { ChangeSink } from '@coppice/replica'
 import type { CacheLeases } from './cache-leases.js'
-import { brokenGuard, fenceOf } from './lock-table.js'
+import { brokenGuard, fenceOf } from './lock-record.js'
 import { readU16 } from './operations.js'
 import type { Table } from './table.js'
 import {

@@ -1,12 +1,14 @@
 // The end of what ends by itself or by somebody's word (PROTOCOL 6): a key by its ttl, a session with all that is bound to it, an idempotency
-// key. Each ends once, in one entry of the log, at every replica alike, and those who watch are told.
+// key, the holding of a lock. Each ends once, in one entry of the log, at every replica alike, and those who watch are told.
 import { EMPTY_BYTES, type Index, type Millis } from '@coppice/protocol'
 import type { ChangeSink } from '@coppice/replica'
 import {
   AGENDA_HOLDER,
   AGENDA_KEY,
+  AGENDA_LOCK,
   AGENDA_MARK,
   AGENDA_ONCE,
+  AGENDA_PLACES,
   AGENDA_SESSION,
   ID_BYTES,
   readOrdered,
@@ -17,6 +19,7 @@ import type { CacheLeases } from './cache-leases.js'
 import { CHANGE_EXPIRE, CHANGE_SESSION_END, END_EXPIRED, STREAM_KEYS, STREAM_SESSIONS } from './changes.js'
 import type { IdempotencyTable } from './idempotency-table.js'
 import type { Lifetimes } from './lifetimes.js'
+import type { LockTable } from './lock-table.js'
 import { BOUND_KEY, type SessionTable } from './session-table.js'
 import type { Table } from './table.js'
 
@@ -30,6 +33,8 @@ export interface Endable {
   readonly lifetimes: Lifetimes
   readonly once: IdempotencyTable
   readonly caches: CacheLeases
+  /** Told of the entry before. */
+  readonly locks: LockTable
 }
 
 /** Ends what is due at `now`, or as much of it as one tick may; the rest stays due. */
@@ -54,16 +59,23 @@ export function endDue(state: Endable, index: Index, now: Millis, changes: Chang
       case AGENDA_MARK:
         state.caches.endMark(index, due.name, 0, due.nameEnd)
         break
+      case AGENDA_LOCK:
+        state.locks.endDue(due.name.slice(0, due.nameEnd))
+        break
+      case AGENDA_PLACES:
+        ends += state.locks.sweep(readOrdered(due.name, 0))
+        break
     }
   }
 }
 
-/** Ends a session and the keys bound to it; answers how many these were, -1: there is no such session. */
+/** Ends a session and the keys bound to it; answers how many these were, -1: there is no such session. Its places in queues go by ticks. */
 export function endSession(state: Endable, index: Index, id: Index, why: number, changes: ChangeSink): number {
   if (!state.sessions.has(id)) return -1
   const bound = state.sessions.boundTo(id)
   for (const name of bound) if (name[0] === BOUND_KEY) endKey(state, index, name, 1, name.length, changes)
   state.sessions.remove(index, id)
+  state.locks.endSession(index, id)
   const topic = new Uint8Array(ID_BYTES)
   writeOrdered(topic, 0, id)
   changes.change(STREAM_SESSIONS, CHANGE_SESSION_END, topic, 0, ID_BYTES, Uint8Array.of(why), 0, 1)

@@ -11,7 +11,8 @@ import { CHANGE_DELETE, CHANGE_PUT, STREAM_KEYS } from './changes.js'
 import { endDue, endSession } from './endings.js'
 import { IdempotencyTable } from './idempotency-table.js'
 import { Lifetimes } from './lifetimes.js'
-import { brokenGuard, fenceOf, LockTable } from './lock-table.js'
+import { brokenGuard, fenceOf } from './lock-record.js'
+import { LockTable } from './lock-table.js'
 import {
   OP_ACQUIRE,
   OP_COND_PUT,
@@ -63,15 +64,15 @@ class KvState {
   constructor(bytes: BytesPort, leased: LeasedKeys) {
     const table = (): Table => new Table(bytes)
     this.keys = table()
-    this.locks = new LockTable(table())
     this.agenda = new Agenda(table())
     this.sessions = new SessionTable(table(), table(), this.agenda)
+    this.locks = new LockTable(table(), table(), this.agenda, (session) => this.sessions.has(session))
     this.lifetimes = new Lifetimes(table(), this.agenda, this.sessions)
     this.once = new IdempotencyTable(table(), this.agenda, bytes)
     this.caches = new CacheLeases(bytes, this.agenda, leased)
     const { keys, locks, agenda, sessions, lifetimes, once, caches } = this
     const ending = [agenda.table, sessions.table, sessions.bound, lifetimes.table, once.table]
-    this.tables = [keys, locks.table, ...ending, ...caches.tables]
+    this.tables = [keys, locks.table, locks.waiting, ...ending, ...caches.tables]
   }
 }
 
@@ -160,11 +161,11 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
       case OP_COND_PUT:
         return this.#write(index, buffer, out, changes)
       case OP_ACQUIRE:
-        return this.#locks.acquire(index, this.#elapsedMs, op, buffer, out)
+        return this.#locks.at(index, this.#elapsedMs, changes).acquire(op, buffer, out)
       case OP_RENEW:
-        return this.#locks.renew(index, this.#elapsedMs, op, buffer, out)
+        return this.#locks.at(index, this.#elapsedMs, changes).renew(op, buffer, out)
       case OP_RELEASE:
-        return this.#locks.release(index, this.#elapsedMs, op, buffer, out)
+        return this.#locks.at(index, this.#elapsedMs, changes).release(op, buffer, out)
       case OP_OPEN_SESSION:
         return this.#state.sessions.open(index, this.#elapsedMs, op, buffer, out)
       case OP_KEEP_ALIVE:
@@ -181,6 +182,7 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
   tick(index: Index, elapsedMs: Millis, changes: ChangeSink): void {
     this.#lastIndex = index
     this.#elapsedMs = Math.max(this.#elapsedMs, Math.floor(elapsedMs))
+    this.#locks.at(index, this.#elapsedMs, changes)
     endDue(this.#state, index, this.#elapsedMs, changes)
   }
 

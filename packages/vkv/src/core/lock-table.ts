@@ -1,178 +1,282 @@
-// Locks as operations of the log (PROTOCOL 9): {owner, fence = index of the acquire, unchanged by renewals, expiry by the log's
-// elapsed time}. Taken from free or expired, released only by its owner; a short queue of waiters makes it fair, so that
-// nobody who keeps asking waits for ever.
-//
-// A lock's record: u53 fence (0: free, kept for its waiters) · u53 expiry · u8 inherited · u8 n · owner · u8 n · n × (u53 until · u8 n · owner)
-import { Reader, readU53, Writer, type Index, type Millis } from '@coppice/protocol'
-import { readU16, type ParsedOperation } from './operations.js'
-import { NO_PLACE, TAKEN_EXPIRED, TAKEN_FREE, TAKEN_OWN } from './replies.js'
+// Locks as operations of the log (PROTOCOL 9): {owner, fence, expiry by the log's elapsed time}. Whoever finds it free takes it; others
+// stand in a queue, and the entry that ends a holding (a release, an abandonment, a tick) gives the lock to the first of them. A fence is the
+// index of the entry that gave the lock to its owner, unchanged by renewals. A waiter that was given the lock confirms it by
+// a renewal, and does not hold it before; one that is dead loses it soon.
+import { EMPTY_BYTES as EMPTY, Writer, type Index, type Millis } from '@coppice/protocol'
+import type { ChangeSink } from '@coppice/replica'
+import { AGENDA_LOCK, AGENDA_PLACES, ID_BYTES, writeOrdered, type Agenda } from './agenda.js'
+import {
+  CHANGE_LOCK_FREE,
+  CHANGE_LOCK_GRANTED,
+  CHANGE_LOCK_HELD,
+  CHANGE_LOCK_LEFT,
+  CHANGE_LOCK_QUEUED,
+  STREAM_LOCKS,
+  writeLockTopic,
+} from './changes.js'
+import { LockQueue, type Waiter } from './lock-queue.js'
+import { decodeLock, encodeLock, FREE, type LockRecord } from './lock-record.js'
+import type { ParsedOperation } from './operations.js'
+import {
+  ACQUIRE_BUSY,
+  ACQUIRE_FULL,
+  ACQUIRE_NO_SESSION,
+  ACQUIRE_OK,
+  ACQUIRE_QUEUED,
+  TAKEN_EXPIRED,
+  TAKEN_FREE,
+  TAKEN_OWN,
+} from './replies.js'
 import type { Table } from './table.js'
 
-/** Waiters a lock remembers; more of them still get it, by asking when it is free and nobody waits. */
-export const MAX_WAITERS = 16
-
-export interface Waiter {
-  readonly owner: Uint8Array
-  /** Its place is kept until this elapsed time; every further attempt moves it on. */
-  readonly until: Millis
-}
-export interface LockRecord {
-  /** 0: nobody holds it. */
-  readonly fence: Index
-  readonly expiry: Millis
-  /** It was taken from a holder that had not released it. */
-  readonly inherited: boolean
-  readonly owner: Uint8Array
-  /** First come, first served. */
-  readonly waiters: readonly Waiter[]
-}
-
-export function decodeLock(value: Uint8Array): LockRecord {
-  const r = new Reader(value)
-  const fence = r.u53()
-  const expiry = r.u53()
-  const inherited = r.u8() === 1
-  const owner = shortBytes(r)
-  const waiters: Waiter[] = []
-  for (let n = r.u8(); n > 0; n--) waiters.push({ until: r.u53(), owner: shortBytes(r) })
-  r.finish()
-  return { fence, expiry, inherited, owner, waiters }
-}
-
-function encodeLock(lock: LockRecord, w: Writer): void {
-  w.reset()
-  w.u53(lock.fence)
-  w.u53(lock.expiry)
-  w.u8(lock.inherited ? 1 : 0)
-  w.u8(lock.owner.length)
-  w.raw(lock.owner)
-  w.u8(lock.waiters.length)
-  for (const waiter of lock.waiters) {
-    w.u53(waiter.until)
-    w.u8(waiter.owner.length)
-    w.raw(waiter.owner)
-  }
-}
-
-function shortBytes(r: Reader): Uint8Array {
-  const n = r.u8()
-  const at = r.skip(n)
-  return r.buffer.slice(at, at + n)
-}
-
-const FREE: LockRecord = { fence: 0, expiry: 0, inherited: false, owner: new Uint8Array(0), waiters: [] }
-
-/** The fence with which the lock of this name is held; 0: free. */
-export function fenceOf(locks: Table, name: Uint8Array, start: number, end: number): Index {
-  const handle = locks.find(name, start, end)
-  return handle === 0 ? 0 : readU53(locks.pageOf(handle), locks.valueOffset(handle))
-}
-
-/** Number of the first of `count` guards at `at` that does not hold; -1: all do. */
-export function brokenGuard(locks: Table, b: Uint8Array, at: number, count: number): number {
-  for (let i = 0; i < count; i++) {
-    const end = at + 2 + readU16(b, at)
-    const fence = readU53(b, end)
-    // Fence 0 is "not held", so no guard may name it: a write would be allowed exactly when nobody holds the lock.
-    if (fence === 0 || fenceOf(locks, b, at + 2, end) !== fence) return i
-    at = end + 8
-  }
-  return -1
-}
+/** Waiters of all locks together. */
+export const MAX_WAITERS = 100_000
+/** A waiter that was given the lock confirms within this time, by the log's, or the next one gets it. */
+export const GRANT_MS = 3_000
+/** Waiters without a live session that one entry passes over for one lock; a tick goes on. */
+const MAX_PASSED_OVER = 256
+/** Places of an ended session that one tick sweeps. */
+const MAX_SWEPT = 256
 
 export class LockTable {
   readonly table: Table
+  readonly #queue: LockQueue
+  /** Whether a session lives: places of those that do not are never given the lock. */
+  readonly #lives: (session: Index) => boolean
+  readonly #agenda: Agenda
   readonly #scratch = new Writer(128)
+  readonly #payload = new Writer(128)
+  readonly #topic = new Writer(128)
+  readonly #id = new Uint8Array(ID_BYTES)
+  // Of the entry that is being applied.
+  #index: Index = 0
+  #now: Millis = 0
+  #changes!: ChangeSink
 
-  constructor(table: Table) {
+  readonly #maxWaiters: number
+
+  constructor(
+    table: Table,
+    waiting: Table,
+    agenda: Agenda,
+    lives: (session: Index) => boolean,
+    maxWaiters = MAX_WAITERS,
+  ) {
+    this.#maxWaiters = maxWaiters
     this.table = table
+    this.#queue = new LockQueue(waiting)
+    this.#agenda = agenda
+    this.#lives = lives
   }
 
-  acquire(index: Index, now: Millis, op: ParsedOperation, b: Uint8Array, out: Writer): void {
-    const handle = this.table.find(b, op.keyStart, op.keyEnd)
-    const lock = handle === 0 ? FREE : decodeLock(this.table.valueOf(handle))
+  /** Who waits; captured with the locks. */
+  get waiting(): Table {
+    return this.#queue.table
+  }
+
+  /** The entry whose operations follow. */
+  at(index: Index, now: Millis, changes: ChangeSink): this {
+    this.#index = index
+    this.#now = now
+    this.#changes = changes
+    return this
+  }
+
+  acquire(op: ParsedOperation, b: Uint8Array, out: Writer): void {
+    const name = b.slice(op.keyStart, op.keyEnd)
     const me = b.slice(op.ownerStart, op.ownerEnd)
-    const held = lock.fence !== 0 && now < lock.expiry
-    if (held && sameBytes(lock.owner, me)) {
-      // A retry of the one who holds it: the same fence again, and the time it asks for.
-      this.#save(handle, index, op, b, { ...lock, expiry: Math.max(lock.expiry, now + op.ttlMs) })
-      return acquired(out, lock.fence, lock.inherited ? TAKEN_EXPIRED : TAKEN_OWN)
+    const lock = this.#settled(name)
+    const until = this.#now + op.ttlMs
+    if (lock.fence !== 0 && sameBytes(lock.owner, me)) {
+      // A retry of the one who has it: the same fence again, and the time it asks for.
+      const taken = lock.inherited ? TAKEN_EXPIRED : lock.granted ? TAKEN_FREE : TAKEN_OWN
+      this.#hold(name, lock, op, b, until)
+      return acquired(out, lock.fence, taken)
     }
-    const waiters = lock.waiters.filter((waiter) => waiter.until > now)
-    const first = waiters[0]
-    // An expired lock and a free one go to the waiter that came first; the others wait until its place lapses.
-    if (!held && (first === undefined || sameBytes(first.owner, me))) {
-      const rest = waiters.filter((waiter) => !sameBytes(waiter.owner, me))
-      const inherited = lock.fence !== 0
-      this.#save(handle, index, op, b, { fence: index, expiry: now + op.ttlMs, inherited, owner: me, waiters: rest })
-      return acquired(out, index, inherited ? TAKEN_EXPIRED : TAKEN_FREE)
+    if (lock.fence === 0 && lock.waiters === 0) {
+      const taken = { ...lock, fence: this.#index, expiry: until, owner: me, value: valueOf(op, b) }
+      this.#save(name, lock, taken)
+      this.#publish(CHANGE_LOCK_HELD, name, taken)
+      return acquired(out, this.#index, lock.inherited ? TAKEN_EXPIRED : TAKEN_FREE)
     }
-    const retryMs = held ? lock.expiry - now : first!.until - now
-    const place = this.#queue(handle, index, now, op, b, { ...lock, waiters }, me)
-    out.u8(1)
-    out.u53(lock.fence)
-    out.u32(Math.min(retryMs, 0xffff_ffff))
-    out.u8(place)
+    this.#wait(name, lock, me, op.session, out)
   }
 
-  /** Keeps a place for `me` if it asked for one and there is room; answers which. */
-  #queue(
-    handle: number,
-    index: Index,
-    now: Millis,
-    op: ParsedOperation,
-    b: Uint8Array,
-    lock: LockRecord,
-    me: Uint8Array,
-  ): number {
-    const waiters = [...lock.waiters]
-    let place = waiters.findIndex((waiter) => sameBytes(waiter.owner, me))
-    if (op.waitMs === 0) return place < 0 ? NO_PLACE : place
-    const mine = { owner: me, until: now + op.waitMs }
-    if (place >= 0) waiters[place] = mine
-    else if (waiters.length < MAX_WAITERS) place = waiters.push(mine) - 1
-    else return NO_PLACE
-    this.#save(handle, index, op, b, { ...lock, waiters })
-    return place
+  /** Keeps a place for `me` if it came with a session. */
+  #wait(name: Uint8Array, lock: LockRecord, me: Uint8Array, session: Index, out: Writer): void {
+    if (session === 0) return refused(out, ACQUIRE_BUSY, lock.fence)
+    if (!this.#lives(session)) return refused(out, ACQUIRE_NO_SESSION, lock.fence)
+    let place = this.#queue.placeOf(session, name, me)
+    if (place === 0) {
+      if (this.#queue.count >= this.#maxWaiters) return refused(out, ACQUIRE_FULL, lock.fence)
+      place = this.#index
+      this.#queue.add(this.#index, name, { place, session, owner: me })
+      this.#save(name, lock, { ...lock, waiters: lock.waiters + 1 })
+      this.#publishPlace(CHANGE_LOCK_QUEUED, name, me)
+    }
+    refused(out, ACQUIRE_QUEUED, lock.fence)
+    out.u53(place)
+    out.u53(this.#index)
   }
 
-  renew(index: Index, now: Millis, op: ParsedOperation, b: Uint8Array, out: Writer): void {
-    const handle = this.table.find(b, op.keyStart, op.keyEnd)
-    const lock = handle === 0 ? FREE : decodeLock(this.table.valueOf(handle))
+  renew(op: ParsedOperation, b: Uint8Array, out: Writer): void {
+    const name = b.slice(op.keyStart, op.keyEnd)
+    const lock = this.#settled(name)
     const mine = lock.fence !== 0 && lock.fence === op.fence && isOwner(lock.owner, op, b)
-    // An expired lock that nobody took is still this owner's: its fence is the newest one.
-    if (mine) {
-      const expiry = op.ttlMs === 0 ? Math.min(lock.expiry, now) : Math.max(lock.expiry, now + op.ttlMs)
-      this.#save(handle, index, op, b, { ...lock, expiry })
-    }
+    if (mine && op.ttlMs === 0) this.#pass(name, lock, lock.granted ? lock.inherited : true)
+    else if (mine) this.#hold(name, lock, op, b, this.#now + op.ttlMs)
     out.u8(mine ? 1 : 0)
   }
 
-  release(index: Index, now: Millis, op: ParsedOperation, b: Uint8Array, out: Writer): void {
-    const handle = this.table.find(b, op.keyStart, op.keyEnd)
-    const lock = handle === 0 ? FREE : decodeLock(this.table.valueOf(handle))
+  release(op: ParsedOperation, b: Uint8Array, out: Writer): void {
+    const name = b.slice(op.keyStart, op.keyEnd)
+    const lock = this.#settled(name)
     const mine = lock.fence !== 0 && (op.fence === 0 || lock.fence === op.fence) && isOwner(lock.owner, op, b)
-    const waiters = lock.waiters.filter((waiter) => waiter.until > now && !isOwner(waiter.owner, op, b))
     // One who does not know whether it got the lock does not know how it was found either: that must not be forgotten.
-    if (mine && op.fence === 0 && lock.inherited) {
-      this.#save(handle, index, op, b, { ...lock, expiry: Math.min(lock.expiry, now), waiters })
-    } else if (mine && waiters.length === 0) this.table.remove(handle, index)
-    else if (mine) this.#save(handle, index, op, b, { ...FREE, waiters })
-    else if (waiters.length === 0 && lock.fence === 0 && handle !== 0) this.table.remove(handle, index)
-    else if (waiters.length !== lock.waiters.length) this.#save(handle, index, op, b, { ...lock, waiters })
+    if (mine) this.#pass(name, lock, lock.inherited && (op.fence === 0 || lock.granted))
+    else if (op.session !== 0) this.#leave(name, lock, op.session, b.slice(op.ownerStart, op.ownerEnd))
     out.u8(mine ? 1 : 0)
   }
 
-  #save(handle: number, index: Index, op: ParsedOperation, b: Uint8Array, lock: LockRecord): void {
-    encodeLock(lock, this.#scratch)
-    this.table.put(handle, index, b, op.keyStart, op.keyEnd, this.#scratch.buffer, 0, this.#scratch.length)
+  /** A session ended: its places are given nothing any more, and ticks sweep them. */
+  endSession(index: Index, session: Index): void {
+    if (this.#queue.someOf(session) === undefined) return
+    writeOrdered(this.#id, 0, session)
+    this.#agenda.add(index, 0, AGENDA_PLACES, this.#id, 0, ID_BYTES)
+  }
+
+  /** The agenda says that a holding is over. */
+  endDue(name: Uint8Array): void {
+    this.#settled(name)
+  }
+
+  /** The agenda says that a session has ended; answers how many places went. */
+  sweep(session: Index): number {
+    for (let swept = 0; swept < MAX_SWEPT; swept++) {
+      const waiter = this.#queue.someOf(session)
+      if (waiter === undefined) return swept
+      this.#leave(waiter.name, this.#load(waiter.name), session, waiter.owner)
+    }
+    this.endSession(this.#index, session)
+    return MAX_SWEPT
+  }
+
+  /** The lock as it is at this entry: a holding whose time is over has ended. */
+  #settled(name: Uint8Array): LockRecord {
+    const lock = this.#load(name)
+    if ((lock.fence === 0 && lock.waiters === 0) || this.#now < lock.expiry) return lock
+    // Who did not confirm has not held it: what it found is what the next one finds.
+    this.#pass(name, lock, lock.fence === 0 || lock.granted ? lock.inherited : true)
+    return this.#load(name)
+  }
+
+  /** The owner holds it, if it did not before, and at least until then. */
+  #hold(name: Uint8Array, lock: LockRecord, op: ParsedOperation, b: Uint8Array, until: Millis): void {
+    const held = {
+      ...lock,
+      granted: false,
+      expiry: lock.granted ? until : Math.max(lock.expiry, until),
+      value: op.hasNext ? valueOf(op, b) : lock.value,
+    }
+    this.#save(name, lock, held)
+    if (lock.granted || op.hasNext) this.#publish(CHANGE_LOCK_HELD, name, held)
+  }
+
+  /** The holding is over: the first waiter that lives is given the lock, in this entry. */
+  #pass(name: Uint8Array, lock: LockRecord, inherited: boolean): void {
+    let { waiters } = lock
+    for (let passed = 0; waiters > 0; passed++) {
+      const waiter = this.#queue.first(name)!
+      const lives = this.#lives(waiter.session)
+      if (!lives && passed === MAX_PASSED_OVER) break
+      waiters--
+      if (!lives) {
+        this.#drop(name, waiter)
+        continue
+      }
+      this.#queue.remove(this.#index, name, waiter)
+      const expiry = this.#now + GRANT_MS
+      const next = { ...FREE, fence: this.#index, expiry, inherited, granted: true, waiters, owner: waiter.owner }
+      this.#save(name, lock, next)
+      return this.#publish(CHANGE_LOCK_GRANTED, name, next)
+    }
+    // With waiters left over it is looked at again, in another entry.
+    this.#save(name, lock, { ...FREE, expiry: this.#now + 1, inherited, waiters })
+    if (lock.fence !== 0) this.#publish(CHANGE_LOCK_FREE, name, { ...lock, inherited })
+  }
+
+  /** The owner's place is given up. */
+  #leave(name: Uint8Array, lock: LockRecord, session: Index, owner: Uint8Array): void {
+    const place = this.#queue.placeOf(session, name, owner)
+    if (place === 0) return
+    this.#drop(name, { place, session, owner })
+    this.#save(name, lock, { ...lock, waiters: lock.waiters - 1 })
+  }
+
+  #drop(name: Uint8Array, waiter: Waiter): void {
+    this.#queue.remove(this.#index, name, waiter)
+    this.#publishPlace(CHANGE_LOCK_LEFT, name, waiter.owner)
+  }
+
+  #load(name: Uint8Array): LockRecord {
+    const handle = this.table.find(name, 0, name.length)
+    return handle === 0 ? FREE : decodeLock(this.table.valueOf(handle))
+  }
+
+  #save(name: Uint8Array, old: LockRecord, next: LockRecord): void {
+    const oldDue = dueOf(old)
+    const nextDue = dueOf(next)
+    if (oldDue !== nextDue) {
+      if (oldDue !== Infinity) this.#agenda.remove(this.#index, oldDue, AGENDA_LOCK, name, 0, name.length)
+      if (nextDue !== Infinity) this.#agenda.add(this.#index, nextDue, AGENDA_LOCK, name, 0, name.length)
+    }
+    const handle = this.table.find(name, 0, name.length)
+    if (next.fence !== 0 || next.waiters > 0 || next.inherited) {
+      encodeLock(next, this.#scratch)
+      this.table.put(handle, this.#index, name, 0, name.length, this.#scratch.buffer, 0, this.#scratch.length)
+    } else if (handle !== 0) this.table.remove(handle, this.#index)
+  }
+
+  /** Who has the lock has changed. */
+  #publish(kind: number, name: Uint8Array, lock: LockRecord): void {
+    const w = this.#payload
+    w.reset()
+    w.u53(lock.fence)
+    w.u8(lock.inherited ? 1 : 0)
+    w.raw(lock.value)
+    this.#change(kind, name, lock.owner, w.length)
+  }
+
+  #publishPlace(kind: number, name: Uint8Array, owner: Uint8Array): void {
+    this.#change(kind, name, owner, 0)
+  }
+
+  #change(kind: number, name: Uint8Array, owner: Uint8Array, payloadEnd: number): void {
+    const w = this.#topic
+    w.reset()
+    writeLockTopic(w, name, owner)
+    this.#changes.change(STREAM_LOCKS, kind, w.buffer, 0, w.length, this.#payload.buffer, 0, payloadEnd)
   }
 }
 
+/** When time changes something about the lock; Infinity: never. */
+function dueOf(lock: LockRecord): Millis {
+  return lock.fence !== 0 || lock.waiters > 0 ? lock.expiry : Infinity
+}
+
+function valueOf(op: ParsedOperation, b: Uint8Array): Uint8Array {
+  return op.hasNext ? b.slice(op.nextStart, op.nextEnd) : EMPTY
+}
+
 function acquired(out: Writer, fence: Index, taken: number): void {
-  out.u8(0)
+  out.u8(ACQUIRE_OK)
   out.u53(fence)
   out.u8(taken)
+}
+
+function refused(out: Writer, status: number, fence: Index): void {
+  out.u8(status)
+  out.u53(fence)
 }
 
 function isOwner(owner: Uint8Array, op: ParsedOperation, b: Uint8Array): boolean {
@@ -181,7 +285,7 @@ function isOwner(owner: Uint8Array, op: ParsedOperation, b: Uint8Array): boolean
   return true
 }
 
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true

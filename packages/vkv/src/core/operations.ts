@@ -2,9 +2,9 @@
 //
 //   put, delete, condPut:  u8 kind · u8 flags · u8 n · n × guard · u16 n · key · [u53 ifVersion] · [u53 ttlMs] · [u53 session] ·
 //                          [u32 n · expected] · [next …]
-//   acquire:               u8 kind · u16 n · name · u8 n · owner · u32 ttlMs · u32 waitMs
-//   renew:                 u8 kind · u16 n · name · u8 n · owner · u53 fence · u32 ttlMs
-//   release:               u8 kind · u16 n · name · u8 n · owner · u53 fence
+//   acquire:               u8 kind · u16 n · name · u8 n · owner · u53 session · u32 ttlMs · u8 has · [value …]
+//   renew:                 u8 kind · u16 n · name · u8 n · owner · u53 fence · u32 ttlMs · u8 has · [value …]
+//   release:               u8 kind · u16 n · name · u8 n · owner · u53 fence · u53 session
 //   guard:                 u16 n · lock name · u53 fence
 //
 // Sessions and idempotency keys: session-operations.ts, idempotency.ts.
@@ -32,6 +32,8 @@ const KNOWN_FLAGS = FLAG_IF_VERSION | FLAG_EXPECTED | FLAG_NEXT | FLAG_TTL | FLA
 /** Guards of one write. */
 export const MAX_GUARDS = 16
 export const MAX_OWNER_BYTES = 64
+/** What the holder of a lock may say of itself. */
+export const MAX_LOCK_VALUE_BYTES = 1_024
 
 /** A lock and the fence it must still have for the write to happen. */
 export interface Guard {
@@ -121,44 +123,6 @@ function encodeWrite(
   return w.view()
 }
 
-/**
- * `waitMs` > 0: when the lock is busy, keep a place in its queue for so long; 0: do not queue.
- * The owner is 1–64 bytes that name this one holding, so that a retry is told from another's attempt.
- */
-export function encodeAcquire(lock: Uint8Array, owner: Uint8Array, ttlMs: number, waitMs: number): Uint8Array {
-  const w = lockOperation(OP_ACQUIRE, lock, owner)
-  w.u32(ttlMs)
-  w.u32(waitMs)
-  return w.view()
-}
-
-/** `ttlMs` 0 ends the holding as if it had expired: the next holder learns that it was not released. */
-export function encodeRenew(lock: Uint8Array, owner: Uint8Array, fence: Index, ttlMs: number): Uint8Array {
-  const w = lockOperation(OP_RENEW, lock, owner)
-  w.u53(fence)
-  w.u32(ttlMs)
-  return w.view()
-}
-
-/**
- * Also drops this owner's place in the queue. `fence` 0: by an owner that does not know whether it got the lock; one that was taken from
- * expired then stays expired, because nobody has looked at what its former holder left.
- */
-export function encodeRelease(lock: Uint8Array, owner: Uint8Array, fence: Index): Uint8Array {
-  const w = lockOperation(OP_RELEASE, lock, owner)
-  w.u53(fence)
-  return w.view()
-}
-
-function lockOperation(kind: number, lock: Uint8Array, owner: Uint8Array): Writer {
-  const w = new Writer(24 + lock.length + owner.length)
-  w.u8(kind)
-  writeKey(w, lock)
-  w.u8(owner.length)
-  w.raw(owner)
-  return w
-}
-
 export function writeKey(w: Writer, key: Uint8Array): void {
   w.u8(key.length)
   w.u8(key.length >>> 8)
@@ -208,8 +172,7 @@ export class ParsedOperation {
   fence: Index = 0
   /** Of a lock, a session, or a written key; of a key 0: it has none. */
   ttlMs = 0
-  waitMs = 0
-  /** Session that a written key is bound to, 0: none; or the one that is ended. */
+  /** Session that a written key, or a place in a queue, is bound to, 0: none; or the one that is ended. */
   session: Index = 0
   /** Why a session is ended. */
   why = 0
@@ -347,18 +310,30 @@ export class ParsedOperation {
     this.ownerStart = at + 1
     at += 1 + ownerLength
     this.ownerEnd = at
-    const rest = this.kind === OP_RENEW ? 12 : 8
+    const rest = this.kind === OP_RELEASE ? 16 : 13
     if (at + rest > end) return `${name} is cut off`
-    if (at + rest < end) return `${name}: ${end - at - rest} bytes too many`
-    if (this.kind === OP_ACQUIRE) {
-      this.ttlMs = readU32(b, at)
-      this.waitMs = readU32(b, at + 4)
-      // A lock that is never held would be granted to everybody in turn.
-      return this.ttlMs === 0 ? 'acquire: ttl is zero' : undefined
+    if (readU32(b, at + 4) > 0x1f_ffff) {
+      return `${name}: ${this.kind === OP_ACQUIRE ? 'session' : 'fence'} is above 2^53`
     }
-    if (readU32(b, at + 4) > 0x1f_ffff) return `${name}: fence is above 2^53`
-    this.fence = readU53(b, at)
-    if (this.kind === OP_RENEW) this.ttlMs = readU32(b, at + 8)
+    if (this.kind === OP_ACQUIRE) this.session = readU53(b, at)
+    else this.fence = readU53(b, at)
+    if (this.kind === OP_RELEASE) {
+      if (at + rest < end) return `${name}: ${end - at - rest} bytes too many`
+      if (readU32(b, at + 12) > 0x1f_ffff) return `${name}: session is above 2^53`
+      this.session = readU53(b, at + 8)
+      return undefined
+    }
+    this.ttlMs = readU32(b, at + 8)
+    // A lock that is never held would be given to everybody in turn.
+    if (this.kind === OP_ACQUIRE && this.ttlMs === 0) return 'acquire: ttl is zero'
+    if (b[at + 12]! > 1) return `${name}: ${b[at + 12]} is neither a value nor none`
+    this.hasNext = b[at + 12] === 1
+    this.nextStart = at + rest
+    this.nextEnd = end
+    if (!this.hasNext && at + rest < end) return `${name}: ${end - at - rest} bytes too many`
+    if (end - at - rest > MAX_LOCK_VALUE_BYTES) {
+      return `${name}: value of ${end - at - rest} bytes is above the limit of ${MAX_LOCK_VALUE_BYTES}`
+    }
     return undefined
   }
 }

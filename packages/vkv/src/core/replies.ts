@@ -6,7 +6,7 @@
 //   open session:   u8 0 · u53 id  |  u8 6 · u8 of what
 //   keep alive:     u8 0 · n × u53 id of one that has ended
 //   end session:    u8 whether there was one
-//   acquire:   u8 0 · u53 fence · u8 taken  |  u8 1 · u53 fence · u32 retryMs · u8 place
+//   acquire:   u8 0 · u53 fence · u8 taken  |  u8 1, 3, 4 · u53 fence  |  u8 2 · u53 fence · u53 place · u53 index
 //   renew, release:  u8 done
 //   get:       u8 found · [u53 version · value …]
 //   getMany:   u8 0 · u32 n · n × (u8 found · [u53 version · u32 n · value])  |  u8 1 · u16 guard · u53 fence
@@ -35,15 +35,21 @@ export const WRITE_OK_BYTES = 10
 /** What precedes the value in the reply of a get that found one. */
 export const FOUND_HEAD_BYTES = 9
 
+export const ACQUIRE_OK = 0
+/** Another has it, and no place was asked for. */
+export const ACQUIRE_BUSY = 1
+export const ACQUIRE_QUEUED = 2
+/** There are too many waiters. */
+export const ACQUIRE_FULL = 3
+/** The session that a place was asked for has ended. */
+export const ACQUIRE_NO_SESSION = 4
+
 /** How an acquired lock was found. */
 export const TAKEN_FREE = 0
 /** Its former holder did not release it: what it was doing may be half done. */
 export const TAKEN_EXPIRED = 1
 /** This owner held it already; the fence is the one it has. */
 export const TAKEN_OWN = 2
-
-/** Place of a waiter that found the queue full, or did not ask for one. */
-export const NO_PLACE = 255
 
 /** A value as the store has it; a view of the reply. */
 export interface Found {
@@ -70,8 +76,10 @@ export type WriteReply =
 /** What an attempt at a lock came to. */
 export type AcquireReply =
   | { readonly kind: 'acquired'; readonly fence: Index; readonly taken: 'free' | 'expired' | 'own' }
-  /** Held by another (or promised to an earlier waiter) for `retryMs` by the log's time, unless it is renewed. */
-  | { readonly kind: 'busy'; readonly fence: Index; readonly retryMs: number; readonly place: number | undefined }
+  /** Another has it with this fence (0: it is about to be given to an earlier waiter). */
+  | { readonly kind: 'busy' | 'full' | 'noSession'; readonly fence: Index }
+  /** It stands in the queue: `place` is the index of the entry that queued it, `index` that of the one that says so. */
+  | { readonly kind: 'queued'; readonly fence: Index; readonly place: Index; readonly index: Index }
 /** Values in the order of the keys; refused when a guard does not hold. */
 export type ManyReply =
   | { readonly kind: 'ok'; readonly entries: readonly (Found | undefined)[] }
@@ -106,15 +114,24 @@ export function decodeWriteReply(bytes: Uint8Array): WriteReply {
 /** Throws DecodeError. */
 export function decodeAcquireReply(bytes: Uint8Array): AcquireReply {
   const r = new Reader(bytes)
-  if (r.u8() === 0) {
-    const fence = r.u53()
-    const taken = r.u8()
-    return { kind: 'acquired', fence, taken: taken === TAKEN_FREE ? 'free' : taken === TAKEN_OWN ? 'own' : 'expired' }
-  }
+  const status = r.u8()
   const fence = r.u53()
-  const retryMs = r.u32()
-  const place = r.u8()
-  return { kind: 'busy', fence, retryMs, place: place === NO_PLACE ? undefined : place }
+  switch (status) {
+    case ACQUIRE_OK: {
+      const taken = r.u8()
+      return { kind: 'acquired', fence, taken: taken === TAKEN_FREE ? 'free' : taken === TAKEN_OWN ? 'own' : 'expired' }
+    }
+    case ACQUIRE_QUEUED:
+      return { kind: 'queued', fence, place: r.u53(), index: r.u53() }
+    case ACQUIRE_BUSY:
+      return { kind: 'busy', fence }
+    case ACQUIRE_FULL:
+      return { kind: 'full', fence }
+    case ACQUIRE_NO_SESSION:
+      return { kind: 'noSession', fence }
+    default:
+      throw new DecodeError(`unknown acquire reply ${status}`)
+  }
 }
 
 /** Reply of renew and release: whether this owner held the lock with this fence. */
