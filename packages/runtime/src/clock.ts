@@ -1,6 +1,7 @@
 // Monotonic time, timers and randomness of this process, behind the ports of packages/protocol.
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Clock, Random } from '@coppice/protocol'
+import { clearInterval, clearTimeout, monotonicMs, setInterval, setTimeout } from './timers.js'
 import { atEndOfTurn } from './turn.js'
 
 // Node keeps larger delays as 1 ms.
@@ -8,7 +9,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** Monotonic milliseconds of this process, and timers that do not keep it alive. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: monotonicMs,
   after(delayMs, run) {
     const timer = setTimeout(run, Math.min(Math.max(Math.ceil(delayMs), 0), LONGEST_TIMER_MS))
     timer.unref()
@@ -17,7 +18,7 @@ export const systemClock: Clock = {
   endOfTurn: atEndOfTurn,
 }
 
-/** Math.random: for jitter, never for identities. */
+/** Math.random, as it was when this module was loaded: for jitter, never for identities. */
 export const systemRandom: Random = Math.random
 
 /** A random identity (store, cluster, process incarnation): 128 bits in hexadecimal. */

@@ -1,4 +1,4 @@
-// A client's door to the servers: the Dialer port over WebSocket.
+// A client's door to the servers: the Dialer port over links.
 import {
   DEFAULT_GROUP,
   encodeMessage,
@@ -9,11 +9,13 @@ import {
   type GroupName,
   type Message,
 } from '@coppice/protocol'
+import type { Dial } from './channel.js'
 import { randomId } from './clock.js'
 import type { Hello, Refusal } from './hello.js'
 import { Link, type LinkOwner } from './link.js'
 import { nodeText } from './node-bytes.js'
-import { CLIENT_OPTIONS, CoppiceSocket } from './socket.js'
+import { setImmediate } from './timers.js'
+import { dialWs } from './ws-channel.js'
 
 /** How a client introduces itself. */
 export interface WsDialerOptions {
@@ -24,6 +26,8 @@ export interface WsDialerOptions {
   readonly onClusterId?: (clusterId: ClusterId) => void
   readonly group?: GroupName
   readonly token?: string
+  /** Default: WebSockets over TCP. */
+  readonly dial?: Dial | undefined
 }
 
 /** Links to servers over WebSocket. Each dial is one attempt; what fails comes as the link's `onClose`. */
@@ -62,7 +66,7 @@ class DialedLink<Out extends Message, In extends Message> implements ClientLink<
       ...(options.onClusterId === undefined ? {} : { onClusterId: options.onClusterId }),
     }
     try {
-      this.link = new Link(new CoppiceSocket(`ws://${address}/`, CLIENT_OPTIONS), undefined, owner)
+      this.link = new Link((options.dial ?? dialWs)(address), true, owner)
     } catch (error) {
       // Not an address; said like any other failure, when the caller listens.
       setImmediate(() => this.closed(`${address}: ${(error as Error).message}`, undefined))

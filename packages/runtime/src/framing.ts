@@ -22,6 +22,11 @@ const NEXT_HEADER_BYTES = 5
 /** Messages in pieces at one time; a sender finishes one before it begins the next. */
 const MAX_STREAMS = 4
 
+/** Whether a frame of this kind is a piece of a message. */
+export function isFragment(kind: number | undefined): boolean {
+  return kind !== undefined && kind >= FRAME_FIRST && kind <= FRAME_LAST
+}
+
 /** A frame of `kind` around `body`. */
 export function frameOf(kind: number, body: Uint8Array): Uint8Array {
   const frame = new Uint8Array(1 + body.length)

@@ -1,5 +1,6 @@
 // The common pulse of all links of a process. Links count beats, not milliseconds, so a process that was stopped for a while
 // does not take its own absence for the death of all its peers.
+import { clearInterval, setInterval } from './timers.js'
 
 /** How often links look at themselves. */
 const BEAT_MS = 500

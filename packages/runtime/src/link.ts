@@ -1,27 +1,22 @@
 // One connection: hello, heartbeat, frames to messages and back, and the reasons for which it is closed. Both ends use it; what a
 // message means is the owner's affair.
-import type { Socket } from 'node:net'
 import {
   DecodeError,
   decodeMessage,
   encodeMessage,
-  FRAGMENT_BYTES,
-  isUsedAtOnce,
   MAX_SEND_QUEUE_BYTES,
   type ClusterId,
   type LinkKind,
   type Message,
 } from '@coppice/protocol'
-import type { WebSocket } from 'ws'
-import type { FrameReader } from './frame-reader.js'
+import type { Channel } from './channel.js'
 import {
   FIRST_TRANSPORT_KIND,
-  FRAME_FIRST,
   FRAME_HELLO,
-  FRAME_LAST,
   FRAME_PING,
   FRAME_REFUSED,
   frameOf,
+  isFragment,
   Reassembly,
 } from './framing.js'
 import { DEAD_BEATS, joinHeartbeat, leaveHeartbeat, PING_BEATS } from './heartbeat.js'
@@ -35,9 +30,8 @@ import {
   type Hello,
   type Refusal,
 } from './hello.js'
-import { joined, nodeText, plain } from './node-bytes.js'
+import { joined, nodeText } from './node-bytes.js'
 import { SendQueue } from './send-queue.js'
-import { takeReads } from './socket-reads.js'
 import {
   CLOSE_GOING_AWAY,
   CLOSE_MALFORMED,
@@ -46,6 +40,7 @@ import {
   CLOSE_POLICY,
   CLOSE_TOO_SLOW,
 } from './socket.js'
+import { clearTimeout, setTimeout } from './timers.js'
 
 export interface LinkOwner {
   /** What this end says of itself, read when it is said. */
@@ -68,12 +63,12 @@ export class Link {
   readonly dialed: boolean
   /** The other end's hello, once it is accepted. */
   theirs: Hello | undefined
-  private readonly ws: WebSocket
+  private readonly channel: Channel
   private readonly owner: LinkOwner
   private readonly reassembly = new Reassembly()
   private readonly pendingLimit: number
-  private queue: SendQueue | undefined
-  private reader: FrameReader | undefined
+  private readonly queue: SendQueue
+  private cancelCut: (() => void) | undefined
   private kind: LinkKind | undefined
   private state: 'hello' | 'open' | 'draining' | 'closed' = 'hello'
   private pending: Uint8Array[] = []
@@ -85,31 +80,22 @@ export class Link {
   private beats = 0
   private failure = ''
 
-  /**
-   * An accepted connection comes with its TCP `socket`; a dialed one (socket undefined) waits for its own.
-   * `pendingLimit`: bytes of messages kept while it is not open; more are dropped.
-   */
-  constructor(ws: WebSocket, socket: Socket | undefined, owner: LinkOwner, pendingLimit = MAX_SEND_QUEUE_BYTES) {
-    this.ws = ws
+  /** `pendingLimit`: bytes of messages kept while it is not open; more are dropped. */
+  constructor(channel: Channel, dialed: boolean, owner: LinkOwner, pendingLimit = MAX_SEND_QUEUE_BYTES) {
+    this.channel = channel
     this.owner = owner
     this.pendingLimit = pendingLimit
-    this.dialed = socket === undefined
-    if (socket !== undefined) this.begin(socket)
-    else {
-      let upgraded: Socket
-      ws.once('upgrade', (response) => (upgraded = response.socket))
-      ws.once('open', () => {
-        if (this.state !== 'hello') return
-        this.begin(upgraded)
-        this.queue!.frame(encodeHello(owner.hello()))
-      })
+    this.dialed = dialed
+    this.queue = new SendQueue(channel, () => this.close('does not take what is sent to it', CLOSE_TOO_SLOW))
+    channel.owner = {
+      onOpen: () => {
+        if (this.state === 'hello') this.queue.frame(encodeHello(owner.hello()))
+      },
+      onFrame: this.onFrame,
+      onDrain: this.queue.pump,
+      onError: (reason) => (this.failure ||= reason),
+      onClose: (code, reason) => this.onChannelClose(code, reason),
     }
-    ws.on('message', (data, isBinary) => this.onFrame(plain(data as Buffer), isBinary))
-    ws.on('error', (error) => {
-      this.reader?.end()
-      this.failure ||= error.message || String((error as NodeJS.ErrnoException).code)
-    })
-    ws.on('close', (code, reason) => this.onSocketClose(code, reason))
     joinHeartbeat(this)
   }
 
@@ -118,7 +104,7 @@ export class Link {
   }
 
   get queuedBytes(): number {
-    return this.pendingBytes + (this.queue?.queuedBytes ?? 0)
+    return this.pendingBytes + this.queue.queuedBytes
   }
 
   send(message: Message): void {
@@ -127,7 +113,7 @@ export class Link {
 
   /** Sends an encoded message, see `SendQueue.send`; kept until the link is open, dropped when it is closed. */
   sendBytes(bytes: Uint8Array, tail?: Uint8Array): void {
-    if (this.state === 'open') return this.queue!.send(bytes, tail)
+    if (this.state === 'open') return this.queue.send(bytes, tail)
     if (this.state !== 'hello') return
     const length = bytes.length + (tail?.length ?? 0)
     if (this.pendingBytes + length > this.pendingLimit) return
@@ -137,7 +123,7 @@ export class Link {
 
   /** Whether a big message with this very tail is still being sent. */
   isSending(tail: Uint8Array): boolean {
-    return this.queue?.isSending(tail) ?? false
+    return this.queue.isSending(tail)
   }
 
   /** Takes back what waits for the link to open. */
@@ -157,7 +143,7 @@ export class Link {
     if (this.state !== 'open') return this.close(reason)
     this.state = 'draining'
     this.failure = reason
-    this.endSocket(reason, CLOSE_NORMAL)
+    this.endChannel(reason, CLOSE_NORMAL)
   }
 
   onBeat(): void {
@@ -168,23 +154,11 @@ export class Link {
       const reason = this.state === 'open' ? 'nothing heard for 3 s' : 'no hello within 3 s'
       this.finish(reason, undefined, this.state === 'open' ? CLOSE_GOING_AWAY : CLOSE_MALFORMED)
     } else if (this.state === 'open' && this.beats % PING_BEATS === 0) {
-      this.queue!.frame(frameOf(FRAME_PING, nodeText.encode(this.owner.hello().clusterId)))
+      this.queue.frame(frameOf(FRAME_PING, nodeText.encode(this.owner.hello().clusterId)))
     }
   }
 
-  private begin(socket: Socket): void {
-    this.queue = new SendQueue(this.ws, socket, () => this.close('does not take what is sent to it', CLOSE_TOO_SLOW))
-    this.reader = takeReads(socket, !this.dialed, this.onBinaryFrame)
-  }
-
-  private readonly onBinaryFrame = (frame: Uint8Array): void => {
-    // Whoever gets a large one may keep it instead of a copy: it must not lie in the buffer that the next read overwrites. A fragment is
-    // copied into its message.
-    const isLent = isFragment(frame[0]) || (frame.length <= FRAGMENT_BYTES && isUsedAtOnce(frame))
-    this.onFrame(isLent ? frame : frame.slice(), true)
-  }
-
-  private onFrame(frame: Uint8Array, isBinary: boolean): void {
+  private readonly onFrame = (frame: Uint8Array, isBinary: boolean): void => {
     if (this.state === 'closed') return
     this.heard = true
     this.receivedBytes += frame.length
@@ -231,14 +205,14 @@ export class Link {
     this.theirs = theirs
     this.kind = linkKind
     this.state = 'open'
-    if (!this.dialed) this.queue!.frame(encodeHello(own))
+    if (!this.dialed) this.queue.frame(encodeHello(own))
     if (own.clusterId === '' && theirs.clusterId !== '') this.owner.onClusterId?.(theirs.clusterId)
     this.owner.onOpen(this)
     for (const bytes of this.takePending()) this.sendBytes(bytes)
   }
 
   private refuseHello(refusal: Refusal): void {
-    if (!this.dialed) this.queue!.frame(encodeRefusal(refusal))
+    if (!this.dialed) this.queue.frame(encodeRefusal(refusal))
     this.finish(refusal.reason, refusal, CLOSE_POLICY)
   }
 
@@ -250,8 +224,9 @@ export class Link {
     else if (own !== clusterId) this.close(`cluster ${clusterId} met cluster ${own}`, CLOSE_POLICY)
   }
 
-  private onSocketClose(code: number, reason: Buffer): void {
-    this.finish(this.failure || reason.toString() || `connection closed (${code})`, undefined, CLOSE_NORMAL)
+  private onChannelClose(code: number, reason: string): void {
+    this.cancelCut?.()
+    this.finish(this.failure || reason || `connection closed (${code})`, undefined, CLOSE_NORMAL)
   }
 
   private finish(reason: string, refusal: Refusal | undefined, code: number): void {
@@ -259,20 +234,17 @@ export class Link {
     this.state = 'closed'
     leaveHeartbeat(this)
     this.takePending()
-    this.endSocket(reason, code)
+    this.endChannel(reason, code)
     this.owner.onClose(this, reason, refusal)
   }
 
-  private endSocket(reason: string, code: number): void {
-    this.queue?.end()
-    this.ws.close(code, reason)
-    const cut = setTimeout(() => this.ws.terminate(), CLOSE_PATIENCE_MS).unref()
-    this.ws.once('close', () => clearTimeout(cut))
+  private endChannel(reason: string, code: number): void {
+    this.queue.end()
+    this.cancelCut?.()
+    const cut = setTimeout(() => this.channel.cut(), CLOSE_PATIENCE_MS).unref()
+    this.cancelCut = () => clearTimeout(cut)
+    this.channel.close(code, reason)
   }
 }
 
 const NOTHING_TO_SAY: Refusal = { code: 'BAD_HELLO', reason: 'two clients have nothing to say to each other' }
-
-function isFragment(kind: number | undefined): boolean {
-  return kind !== undefined && kind >= FRAME_FIRST && kind <= FRAME_LAST
-}

@@ -1,18 +1,14 @@
 // The listening side: a small HTTP server whose only business today is to be upgraded to WebSocket.
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { WebSocketServer, type WebSocket } from 'ws'
+import type { AddressInfo } from 'node:net'
+import { WebSocketServer } from 'ws'
+import type { Channel, Listener, Transport } from './channel.js'
 import { CoppiceSocket, SOCKET_LIMITS } from './socket.js'
 import { StartupError } from './startup-error.js'
+import { dialWs, WsChannel } from './ws-channel.js'
 
 /** A connection that has sent no complete request after this is closed. */
 const REQUEST_MS = 5_000
-
-export interface Listener {
-  /** host:port as bound. */
-  readonly address: string
-  close(): Promise<void>
-}
 
 /** 'host:port' or '[v6]:port' in its parts. Throws a StartupError for anything else. */
 export function parseAddress(address: string): { host: string; port: number } {
@@ -25,7 +21,11 @@ export function parseAddress(address: string): { host: string; port: number } {
   return { host, port }
 }
 
-export async function listenOn(address: string, onSocket: (ws: WebSocket, socket: Socket) => void): Promise<Listener> {
+/** Accepts WebSockets on host:port; port 0 takes a free one. */
+export async function listenOn(
+  address: string,
+  onChannel: (channel: Channel, from: string) => void,
+): Promise<Listener> {
   const { host, port } = parseAddress(address)
   const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (_, response) => {
     response
@@ -33,7 +33,9 @@ export async function listenOn(address: string, onSocket: (ws: WebSocket, socket
       .end('Coppice speaks WebSocket here.\n')
   })
   const upgrader = new WebSocketServer({ ...SOCKET_LIMITS, server, clientTracking: false, WebSocket: CoppiceSocket })
-  upgrader.on('connection', (ws, request) => onSocket(ws, request.socket))
+  upgrader.on('connection', (ws, { socket }) => {
+    onChannel(new WsChannel(ws, socket), `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`)
+  })
   // The HTTP server's errors are passed on by ws as well; they are handled by `bound`.
   upgrader.on('error', () => undefined)
   await bound(server, host, port)
@@ -62,3 +64,6 @@ function inWords(error: NodeJS.ErrnoException, host: string, port: number): Erro
   }
   return new StartupError('ADDRESS_UNUSABLE', `cannot listen on port ${port} of ${host}: ${error.message}`, error)
 }
+
+/** WebSockets over TCP. */
+export const wsTransport: Transport = { dial: dialWs, listen: listenOn }

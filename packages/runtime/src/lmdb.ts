@@ -9,6 +9,7 @@
 import { open, type Database, type RootDatabase } from 'lmdb'
 import { plain } from './node-bytes.js'
 import { StartupError } from './startup-error.js'
+import { setImmediate } from './timers.js'
 
 /** A key of a table; lists are ordered by their elements. Not lmdb's own type: whoever compiles against this package needs none of its types. */
 export type LmdbKey = string | number | LmdbKey[]

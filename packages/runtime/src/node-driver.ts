@@ -66,10 +66,11 @@ export class NodeDriver<I, E> {
   private readonly options: NodeDriverOptions<I, E>
   private readonly clock: Clock
   private core: DrivenCore<I, E> | undefined
-  /** Inputs that arrived while effects were executed. */
+  /** Inputs that arrived while effects were executed, or while the core was suspended. */
   private queue: I[] = []
   private stepping = false
   private stopped = false
+  private suspended = false
   private cancelWake: (() => void) | undefined
   private wakeSetFor: Millis = Infinity
   private cancelHealth: (() => void) | undefined
@@ -94,7 +95,7 @@ export class NodeDriver<I, E> {
   input(input: I): void {
     if (this.stopped || this.core === undefined) return
     this.inputsThisTurn++
-    if (this.stepping) {
+    if (this.stepping || this.suspended) {
       this.queue.push(input)
       return
     }
@@ -116,6 +117,29 @@ export class NodeDriver<I, E> {
     this.queue = []
     this.cancelWake?.()
     this.cancelHealth?.()
+  }
+
+  /**
+   * The core gets nothing until `resume`, as if its process were stopped by SIGSTOP: timers pass by, inputs wait. Whoever suspends it bounds what
+   * comes in meanwhile.
+   */
+  suspend(): void {
+    this.suspended = true
+  }
+
+  resume(): void {
+    if (!this.suspended) return
+    this.suspended = false
+    if (this.stopped) return
+    if (this.options.health !== undefined) {
+      if (this.clock.now() > this.healthAt + STALL_MS) this.checkHealth()
+      this.cancelHealth?.()
+      this.armHealth()
+    }
+    const held = this.queue
+    this.queue = []
+    for (let i = 0; i < held.length; i++) this.input(held[i]!)
+    this.afterStep()
   }
 
   private run(input: I): void {
@@ -178,7 +202,7 @@ export class NodeDriver<I, E> {
 
   private afterStep(): void {
     const { core } = this
-    if (core === undefined || this.stopped) return
+    if (core === undefined || this.stopped || this.suspended) return
     if (core.wakeAt < this.wakeSetFor) this.armWake(core.wakeAt)
     if (!this.turnEndSet && (core.wantsFlush === true || core.wantsCapture === true)) {
       this.turnEndSet = true
@@ -193,7 +217,7 @@ export class NodeDriver<I, E> {
   private readonly onSent = (): void => {
     this.applySet = false
     const { core } = this
-    if (core === undefined || this.stopped) return
+    if (core === undefined || this.stopped || this.suspended) return
     // A write that ended in this turn lets something leave: that goes first.
     if (core.wantsFlush !== true && core.wantsApply === true) this.run(APPLY as I)
     else this.afterStep()
@@ -202,7 +226,7 @@ export class NodeDriver<I, E> {
   private readonly onTurnEnd = (): void => {
     this.turnEndSet = false
     const { core } = this
-    if (core === undefined || this.stopped) return
+    if (core === undefined || this.stopped || this.suspended) return
     const quiet = this.inputsThisTurn === 0
     this.inputsThisTurn = 0
     if (core.wantsFlush === true) this.run(FLUSH as I)
@@ -227,7 +251,7 @@ export class NodeDriver<I, E> {
     this.wakeSetFor = Infinity
     this.cancelWake = undefined
     const { core } = this
-    if (core === undefined || this.stopped) return
+    if (core === undefined || this.stopped || this.suspended) return
     // Timers may fire a fraction of a millisecond early.
     if (this.clock.now() >= core.wakeAt) this.input(TICK as I)
     else this.afterStep()
@@ -238,7 +262,7 @@ export class NodeDriver<I, E> {
   }
 
   private readonly onHealth = (): void => {
-    if (this.stopped) return
+    if (this.stopped || this.suspended) return
     if (this.clock.now() >= this.healthAt) this.checkHealth()
     if (!this.stopped) this.armHealth()
   }

@@ -1,9 +1,10 @@
 // Another server as this process reaches it: dialed when there is something to send, with backoff; an inbound link is used as
 // well, and when both ends dialed at once only the link of the lower id stays.
 import type { NodeId } from '@coppice/protocol'
+import type { Dial } from './channel.js'
 import { systemRandom } from './clock.js'
 import { Link, type LinkOwner } from './link.js'
-import { CLIENT_OPTIONS, CoppiceSocket } from './socket.js'
+import { monotonicMs } from './timers.js'
 
 const FIRST_BACKOFF_MS = 20
 const LONGEST_BACKOFF_MS = 500
@@ -16,6 +17,7 @@ export type OwnerOfDialed = (peer: Peer) => LinkOwner
 export class Peer {
   readonly id: NodeId
   private readonly ownId: NodeId
+  private readonly dialChannel: Dial
   private readonly ownerOf: OwnerOfDialed
   private address: string | undefined
   private outbound: Link | undefined
@@ -25,9 +27,10 @@ export class Peer {
   /** Reason of the last failed dial: a repeated one is not news. */
   lastProblem = ''
 
-  constructor(id: NodeId, ownId: NodeId, ownerOf: OwnerOfDialed) {
+  constructor(id: NodeId, ownId: NodeId, dialChannel: Dial, ownerOf: OwnerOfDialed) {
     this.id = id
     this.ownId = ownId
+    this.dialChannel = dialChannel
     this.ownerOf = ownerOf
   }
 
@@ -84,7 +87,7 @@ export class Peer {
     if (link !== this.outbound) return
     this.outbound = undefined
     const jitter = 0.5 + systemRandom()
-    this.dialNotBefore = performance.now() + this.backoffMs * jitter
+    this.dialNotBefore = monotonicMs() + this.backoffMs * jitter
     this.backoffMs = Math.min(this.backoffMs * 2, LONGEST_BACKOFF_MS)
   }
 
@@ -111,13 +114,12 @@ export class Peer {
   }
 
   private dial(): Link | undefined {
-    if (this.address === undefined || performance.now() < this.dialNotBefore) return undefined
+    if (this.address === undefined || monotonicMs() < this.dialNotBefore) return undefined
     try {
-      const ws = new CoppiceSocket(`ws://${this.address}/`, CLIENT_OPTIONS)
-      this.outbound = new Link(ws, undefined, this.ownerOf(this), DIAL_QUEUE_BYTES)
+      this.outbound = new Link(this.dialChannel(this.address), true, this.ownerOf(this), DIAL_QUEUE_BYTES)
     } catch {
       // Not an address; the configuration that named it must be changed.
-      this.dialNotBefore = performance.now() + LONGEST_BACKOFF_MS
+      this.dialNotBefore = monotonicMs() + LONGEST_BACKOFF_MS
     }
     return this.outbound
   }

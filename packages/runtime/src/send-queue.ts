@@ -1,16 +1,12 @@
 // What leaves one connection: small messages at once, big ones in fragments with little outstanding, so that a small one never waits
 // behind more than BULK_WINDOW_BYTES (rule R6). Everything of one turn leaves in one system call.
-import type { Socket } from 'node:net'
 import { assert, BULK_WINDOW_BYTES, FRAGMENT_BYTES, MAX_SEND_QUEUE_BYTES } from '@coppice/protocol'
-import type { WebSocket } from 'ws'
+import type { Channel } from './channel.js'
 import { FIRST_TRANSPORT_KIND, Fragmenter } from './framing.js'
 import { afterTurn } from './turn.js'
 
-const BINARY = { binary: true, compress: false } as const
-
 export class SendQueue {
-  private readonly ws: WebSocket
-  private readonly socket: Socket
+  private readonly channel: Channel
   private readonly onTooSlow: () => void
   private corked = false
   private ended = false
@@ -18,17 +14,15 @@ export class SendQueue {
   private bulkBytes = 0
   private nextStream = 1
 
-  /** `socket` is the TCP socket under `ws`. `onTooSlow`: the other end does not take what is sent; close the connection. */
-  constructor(ws: WebSocket, socket: Socket, onTooSlow: () => void) {
-    this.ws = ws
-    this.socket = socket
+  /** `onTooSlow`: the other end does not take what is sent; close the connection. */
+  constructor(channel: Channel, onTooSlow: () => void) {
+    this.channel = channel
     this.onTooSlow = onTooSlow
-    socket.on('drain', this.pump)
   }
 
   /** Bytes given to `send` and not yet to the kernel. */
   get queuedBytes(): number {
-    return this.bulkBytes + this.ws.bufferedAmount
+    return this.bulkBytes + this.channel.bufferedBytes
   }
 
   /** Whether a big message with this very tail is still being sent. */
@@ -53,7 +47,7 @@ export class SendQueue {
   frame(frame: Uint8Array): void {
     if (this.ended) return
     this.cork()
-    this.ws.send(frame, BINARY)
+    this.channel.send(frame)
   }
 
   /** Gives what is corked to the kernel; nothing is sent afterwards. */
@@ -61,14 +55,13 @@ export class SendQueue {
     this.ended = true
     this.bulk = []
     this.bulkBytes = 0
-    this.socket.off('drain', this.pump)
     this.uncork()
   }
 
   private cork(): void {
     if (this.corked) return
     this.corked = true
-    this.socket.cork()
+    this.channel.cork()
     afterTurn(this.onTurnEnd)
   }
 
@@ -80,18 +73,19 @@ export class SendQueue {
   private uncork(): void {
     if (!this.corked) return
     this.corked = false
-    this.socket.uncork()
+    this.channel.uncork()
   }
 
-  private readonly pump = (): void => {
+  /** There may be room for the next piece of a big message. */
+  readonly pump = (): void => {
     for (let next = this.bulk[0]; next !== undefined && !this.ended; next = this.bulk[0]) {
       const size = Math.min(FRAGMENT_BYTES, next.bytesLeft)
-      if (this.ws.bufferedAmount + size > BULK_WINDOW_BYTES) return
+      if (this.channel.bufferedBytes + size > BULK_WINDOW_BYTES) return
       this.bulkBytes -= size
       const frame = next.next()
       if (next.bytesLeft === 0) this.bulk.shift()
       // Called when the kernel has it: then there is room for the next one.
-      this.ws.send(frame, BINARY, this.pump)
+      this.channel.send(frame, this.pump)
     }
   }
 }

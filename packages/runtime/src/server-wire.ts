@@ -15,12 +15,11 @@ import {
   type NodeId,
   type Sender,
 } from '@coppice/protocol'
-import type { Socket } from 'node:net'
-import type { WebSocket } from 'ws'
+import type { Channel, Listener, Transport } from './channel.js'
 import { randomId } from './clock.js'
 import type { Hello, Refusal } from './hello.js'
 import { Link, type LinkOwner } from './link.js'
-import { listenOn, type Listener } from './listener.js'
+import { wsTransport } from './listener.js'
 import { nodeText } from './node-bytes.js'
 import { Peer } from './peer.js'
 import { CLOSE_GOING_AWAY } from './socket.js'
@@ -30,6 +29,7 @@ import type { ServerRole, ServerWireOptions, WireMessages } from './wire-types.j
 /** All connections of one server process. What cannot be sent now is dropped, as a network would. */
 export class ServerWire<R extends ServerRole> {
   private readonly options: ServerWireOptions<R>
+  private readonly transport: Transport
   private readonly incarnation = randomId()
   private readonly peers = new Map<NodeId, Peer>()
   private readonly clients = new Map<ConnectionId, Link>()
@@ -45,11 +45,12 @@ export class ServerWire<R extends ServerRole> {
 
   constructor(options: ServerWireOptions<R>) {
     this.options = options
+    this.transport = options.transport ?? wsTransport
   }
 
   /** Begins to accept connections; answers the bound host:port. Rejects with a StartupError naming a port that is taken. */
   async listen(): Promise<string> {
-    this.listener = await listenOn(this.options.listen, (ws, socket) => this.onAccepted(ws, socket))
+    this.listener = await this.transport.listen(this.options.listen, (channel, from) => this.onAccepted(channel, from))
     return this.listener.address
   }
 
@@ -141,7 +142,7 @@ export class ServerWire<R extends ServerRole> {
   private peer(id: NodeId): Peer {
     let peer = this.peers.get(id)
     if (peer === undefined) {
-      peer = new Peer(id, this.options.id, (each) => this.ownerOfDialed(each))
+      peer = new Peer(id, this.options.id, this.transport.dial, (each) => this.ownerOfDialed(each))
       this.peers.set(id, peer)
     }
     return peer
@@ -164,10 +165,9 @@ export class ServerWire<R extends ServerRole> {
     }
   }
 
-  private onAccepted(ws: WebSocket, socket: Socket): void {
-    const from = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`
+  private onAccepted(channel: Channel, from: string): void {
     let role: InboundRole | undefined
-    const link: Link = new Link(ws, socket, {
+    const link: Link = new Link(channel, false, {
       hello: () => this.hello(),
       refuse: (theirs) => (theirs.role === 'client' ? undefined : this.refuseServer(theirs)),
       onOpen: () => {

@@ -1,6 +1,7 @@
 // The ends of an event-loop turn, in order: batches are closed (a core's flush, a clerk's frame); sockets are uncorked, so that everything one
 // turn has produced leaves in one system call per connection; then the disk writes, for a short durable write blocks the loop and
 // everybody else has their work by then. What a durable write lets leave leaves in the same turn. One shared setImmediate a turn.
+import { setImmediate } from './timers.js'
 
 const PHASES = 3
 /** Rounds of one turn: what is registered after them waits for the next turn, so that sockets are heard in between. */

@@ -15,6 +15,7 @@ import type {
   ToConfigServer,
   ToReplicaServer,
 } from '@coppice/protocol'
+import type { Transport } from './channel.js'
 import type { Logger } from './logger.js'
 
 /** The messages of a server's role: what it hears from servers and clients, and what it says to them. */
@@ -52,5 +53,7 @@ export interface ServerWireOptions<R extends ServerRole> {
   /** Why this store may not speak under this id, or undefined. Without it every store may; the core sees each sender's storeId. */
   readonly refuseStore?: (peer: Sender) => string | undefined
   readonly handlers: WireHandlers<R>
+  /** Default: WebSockets over TCP. */
+  readonly transport?: Transport | undefined
   readonly logger: Logger
 }

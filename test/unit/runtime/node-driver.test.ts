@@ -296,3 +296,46 @@ test('haltEffect_endsTheStep', () => {
   driver.input(gone(2))
   expect(done).toEqual(['halt disk'])
 })
+
+test('suspended_nothingReachesTheCore_untilResume', async () => {
+  const { clock, core, completions, driver } = setUp({ health: true })
+  core.wakeAt = 50
+  core.answer = (input) => (input.kind === 'clientGone' ? [{ kind: 'write', token: 7, writes: ['w'] }] : [])
+  driver.input(gone(1))
+  core.wantsFlush = true
+  core.wantsApply = true
+  driver.input(gone(2))
+  driver.suspend()
+  driver.input(gone(3))
+  completions[0]!()
+  clock.endTurn()
+  await turn()
+  for (let i = 0; i < 5; i++) clock.advance(100)
+  expect(core.inputs).toEqual(['0 clientGone', '0 clientGone'])
+  core.wantsFlush = false
+  core.wantsApply = false
+  driver.resume()
+  // The stall first, then what waited, in its order; the timer that passed by is set again.
+  expect(core.inputs.slice(2)).toEqual(['500 health', '500 clientGone', '500 written 7'])
+  clock.advance(1)
+  expect(core.inputs.at(-1)).toBe('501 tick')
+})
+
+test('suspendedBriefly_healthGoesOnEvery100ms', () => {
+  const { clock, core, driver } = setUp({ health: true })
+  driver.suspend()
+  driver.resume()
+  driver.resume()
+  clock.advance(100)
+  clock.advance(100)
+  expect(core.inputs).toEqual(['100 health', '200 health'])
+})
+
+test('stoppedWhileSuspended_resumeDoesNothing', () => {
+  const { core, driver } = setUp()
+  driver.suspend()
+  driver.input(gone(1))
+  driver.stop()
+  driver.resume()
+  expect(core.inputs).toEqual([])
+})

@@ -2,7 +2,7 @@
 // that cluster under an address at which clients look for this one. The peers it was told of are asked which cluster is theirs, as a
 // client asks: most of them naming another before any names this one means that the directory is the wrong one.
 import type { ClientToConfig, ClusterId, ConfigToClient, NodeId } from '@coppice/protocol'
-import { wsDialer } from '@coppice/runtime'
+import { clearTimeout, setTimeout, wsDialer, type Dial } from '@coppice/runtime'
 
 const RETRY_MS = 1_000
 
@@ -15,15 +15,17 @@ export class ClusterCheck {
   private readonly own: ClusterId
   private readonly peers: readonly Peer[]
   private readonly onWrong: (reason: string) => void
+  private readonly dial: Dial | undefined
   private readonly foreign = new Map<NodeId, ClusterId>()
   /** What is under way per peer, as a way to end it. */
   private readonly endByPeer = new Map<NodeId, () => void>()
 
-  /** `own`: what the register says; `peers`: the other config servers this one was told of. */
-  constructor(own: ClusterId, peers: readonly Peer[], onWrong: (reason: string) => void) {
+  /** `own`: what the register says; `peers`: the other config servers this one was told of. `dial`: by default over TCP. */
+  constructor(own: ClusterId, peers: readonly Peer[], onWrong: (reason: string) => void, dial?: Dial) {
     this.own = own
     this.peers = peers
     this.onWrong = onWrong
+    this.dial = dial
     for (const peer of peers) this.ask(peer)
   }
 
@@ -38,6 +40,7 @@ export class ClusterCheck {
       linkKind: 'client-config',
       clusterId: () => '',
       onClusterId: (said) => (theirs = said),
+      dial: this.dial,
     }).dial(peer.address)
     this.endByPeer.set(peer.id, () => link.close())
     link.onClose = () => this.askLater(peer)

@@ -8,7 +8,13 @@ import { ConfigNode } from '../core/config-node.js'
 import type { ConfigEffect, ConfigInput, ConfigOptions } from '../core/io.js'
 import { ClusterCheck } from './cluster-check.js'
 import { DEFAULT_WANTED, optionsProblem } from './options.js'
-import type { ConfigServerStopped, RunningConfigServer, StartConfigServerOptions } from './options.js'
+import type {
+  ConfigServerStopped,
+  HostConfigServerOptions,
+  HostedConfigServer,
+  RunningConfigServer,
+  StartConfigServerOptions,
+} from './options.js'
 import { openRegisterStore } from './register-store.js'
 import type { RegisterStore } from './register-store.js'
 
@@ -18,11 +24,17 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 
 /** Resolves when the server listens and takes part. Rejects with a StartupError that says why it cannot. */
 export async function startConfigServer(options: StartConfigServerOptions): Promise<RunningConfigServer> {
-  const params = { ...DEFAULT_PARAMS, ...options.params }
-  const problem = optionsProblem(options) ?? paramsProblem(params)
-  if (problem !== undefined) throw new RangeError(problem)
-  const store = await openRegisterStore(options.dataDir, options.id)
-  const host = new ConfigHost(options, store)
+  refuseWrong(options)
+  return hostConfigServer({ ...options, store: await openRegisterStore(options.dataDir, options.id) })
+}
+
+/**
+ * The same for a host that brings its own store or transport, or plays the server's process. A store that is given is closed in the end. Throws
+ * a RangeError for options that are wrong.
+ */
+export async function hostConfigServer(options: HostConfigServerOptions): Promise<HostedConfigServer> {
+  refuseWrong(options)
+  const host = new ConfigHost(options)
   try {
     await host.start()
   } catch (error) {
@@ -30,14 +42,27 @@ export async function startConfigServer(options: StartConfigServerOptions): Prom
     throw error
   }
   const { address, stopped } = host
-  return { address, stopped, leave: (withinMs) => host.leave(withinMs), stop: () => host.stop() }
+  return {
+    address,
+    stopped,
+    leave: (withinMs) => host.leave(withinMs),
+    stop: () => host.stop(),
+    pause: () => host.pause(),
+    resume: () => host.resume(),
+    crash: () => host.crash(),
+  }
+}
+
+function refuseWrong(options: Omit<StartConfigServerOptions, 'dataDir'>): void {
+  const problem = optionsProblem(options) ?? paramsProblem({ ...DEFAULT_PARAMS, ...options.params })
+  if (problem !== undefined) throw new RangeError(problem)
 }
 
 class ConfigHost {
   readonly stopped: Promise<ConfigServerStopped>
   address = ''
   private readonly startedAt = systemClock.now()
-  private readonly options: StartConfigServerOptions
+  private readonly options: HostConfigServerOptions
   private readonly store: RegisterStore
   private readonly wire: ServerWire<'config'>
   private core: ConfigNode | undefined
@@ -47,7 +72,8 @@ class ConfigHost {
   private onLeft: (() => void) | undefined
   private settle!: (how: ConfigServerStopped) => void
 
-  constructor(options: StartConfigServerOptions, store: RegisterStore) {
+  constructor(options: HostConfigServerOptions) {
+    const { store } = options
     this.options = options
     this.store = store
     this.stopped = new Promise((resolve) => (this.settle = resolve))
@@ -66,6 +92,7 @@ class ConfigHost {
         onClientGone: (connection) => this.driver?.input({ kind: 'clientGone', connection }),
       },
       logger: options.logger,
+      transport: options.transport,
     })
   }
 
@@ -83,12 +110,12 @@ class ConfigHost {
       onEvent: (name, fields) => this.options.logger.event(name, fields),
       health: (sleptMs) => (sleptMs > 0 ? { kind: 'slept', sleptMs } : undefined),
     })
-    const { dataDir, id, peers } = this.options
+    const { dataDir, id, peers, transport } = this.options
     const clusterId = this.store.recovered.accepted[0]?.value.clusterId
     if (clusterId !== undefined) {
       const others = peers.filter((p) => p.id !== id)
-      const onWrong = (reason: string): void => this.halt(`data directory ${dataDir} ${reason}`)
-      this.check = new ClusterCheck(clusterId, others, onWrong)
+      const onWrong = (reason: string): void => this.halt(`data directory ${dataDir ?? ''} ${reason}`)
+      this.check = new ClusterCheck(clusterId, others, onWrong, transport?.dial)
     }
     this.options.logger.event('started', {
       address: this.advertised,
@@ -116,8 +143,22 @@ class ConfigHost {
     this.settle({ exitCode: 0, reason: 'stopped' })
   }
 
+  pause(): void {
+    this.driver?.suspend()
+  }
+
+  resume(): void {
+    this.driver?.resume()
+  }
+
+  async crash(): Promise<void> {
+    this.ending ??= this.endOnce(() => this.store.abandon())
+    await this.ending
+    this.settle({ exitCode: 1, reason: 'crashed' })
+  }
+
   end(): Promise<void> {
-    return (this.ending ??= this.endOnce())
+    return (this.ending ??= this.endOnce(() => this.store.close()))
   }
 
   /** Never limps on. Does not wait for the store: its disk may be what does not answer. */
@@ -128,11 +169,11 @@ class ConfigHost {
     this.end().catch((error: unknown) => this.options.logger.error(`closing failed: ${String(error)}`))
   }
 
-  private async endOnce(): Promise<void> {
+  private async endOnce(endStore: () => Promise<void>): Promise<void> {
     this.check?.stop()
     this.driver?.stop()
     await this.wire.close()
-    await this.store.close()
+    await endStore()
   }
 
   private get advertised(): string {

@@ -1,6 +1,8 @@
 // What a host says when it starts a config server, and what it gets back.
 import type { ElectionParams, NodeId, Params } from '@coppice/protocol'
+import type { Transport } from '@coppice/runtime'
 import type { Logger } from '@coppice/runtime/server'
+import type { RegisterStore } from './register-store.js'
 
 /** What a host says when it starts a config server. */
 export interface StartConfigServerOptions {
@@ -23,6 +25,15 @@ export interface StartConfigServerOptions {
   readonly logger: Logger
 }
 
+/** What `hostConfigServer` needs: a store that is open, and what connects it to others. */
+export interface HostConfigServerOptions extends Omit<StartConfigServerOptions, 'dataDir'> {
+  /** Where the store is, to be told; undefined: nowhere on a disk. */
+  readonly dataDir?: string | undefined
+  readonly store: RegisterStore
+  /** Default: WebSockets over TCP. */
+  readonly transport?: Transport | undefined
+}
+
 /** Why a config server is no longer running. A host that owns its process exits with `exitCode`. */
 export interface ConfigServerStopped {
   readonly exitCode: 0 | 1
@@ -41,8 +52,18 @@ export interface RunningConfigServer {
   readonly stopped: Promise<ConfigServerStopped>
 }
 
+/** A config server whose process its host can play: stop it and let it go on, or kill it. */
+export interface HostedConfigServer extends RunningConfigServer {
+  /** As SIGSTOP: nothing happens until `resume`. Whoever pauses it keeps back what others send to it. */
+  pause(): void
+  /** As SIGCONT. */
+  resume(): void
+  /** As kill -9: says nothing to anybody, and abandons its store. Resolves once nothing of it is open. */
+  crash(): Promise<void>
+}
+
 /** What is wrong with the options, naming the field; undefined when a server may start. */
-export function optionsProblem(o: StartConfigServerOptions): string | undefined {
+export function optionsProblem(o: Omit<StartConfigServerOptions, 'dataDir'>): string | undefined {
   const ids = o.peers.map((p) => p.id)
   const { wanted = DEFAULT_WANTED } = o
   if (!Number.isInteger(wanted) || wanted < 1 || wanted > 15) return `wanted: ${wanted} is not between 1 and 15`

@@ -32,7 +32,10 @@ export interface RegisterStore {
   onFailed: (reason: string) => void
   /** Makes `writes` durable in the order of the calls, then calls `durable`. */
   write(writes: readonly RegisterWrite[], durable: () => void): void
+  /** Waits for queued writes and closes. */
   close(): Promise<void>
+  /** Ends as the death of its process would: what is not durable yet may be lost, and nothing is reported any more. */
+  abandon(): Promise<void>
 }
 
 /**
@@ -67,19 +70,28 @@ async function openIn(db: Lmdb, lock: DataDirLock, path: string, id: NodeId): Pr
     const format: Format = { kind: 'configsvc', version: FORMAT_VERSION, id, storeId: recovered.storeId }
     await new Promise<void>((durable) => db.commit(() => table.put(KEY_FORMAT, sealed(format)), durable))
   }
+  let abandoned = false
+  const close = async (): Promise<void> => {
+    await db.close()
+    lock.release()
+  }
   return {
     recovered,
     onFailed: () => undefined,
     write: (writes, durable) => {
       // Encoded now: what the core holds may move on before the transaction runs.
       const puts = writes.map(entryOf)
-      db.commit(() => {
-        for (const [key, value] of puts) table.put(key, value)
-      }, durable)
+      const put = (): void => {
+        if (!abandoned) for (const [key, value] of puts) table.put(key, value)
+      }
+      db.commit(put, () => {
+        if (!abandoned) durable()
+      })
     },
-    close: async () => {
-      await db.close()
-      lock.release()
+    close,
+    abandon: () => {
+      abandoned = true
+      return close()
     },
   }
 }

@@ -2,6 +2,7 @@
 // other in the order of the calls; bulk (pieces of snapshots) has a lane of its own, so that the log never waits for it. The first
 // failure ends the store: nothing is reported as written afterwards.
 import { assert, type Index } from '@coppice/protocol'
+import { setImmediate } from '@coppice/runtime'
 import { StartupError, type Lmdb } from '@coppice/runtime/server'
 import { isBulk } from '../core/disk-lanes.js'
 import type { DiskWrite, ReplicaMeta, UnfinishedSnapshot } from '../core/io.js'
@@ -172,6 +173,16 @@ export class DiskStore implements ReplicaStorage {
     this.closing = true
     // A failure was told to onFailed; the files are closed all the same.
     await this.markEnd().catch(() => undefined)
+    await this.segments.close()
+    await this.lmdb.close()
+    this.release()
+  }
+
+  async abandon(): Promise<void> {
+    this.closing = true
+    this.onFailed = () => undefined
+    // Nothing that waits is begun any more.
+    this.fail(`${this.path} was abandoned`)
     await this.segments.close()
     await this.lmdb.close()
     this.release()

@@ -1,19 +1,22 @@
-// How many bytes the data directory's disk still has, asked in the background: a disk that hangs must not stop the event loop.
+// How many bytes the data directory's disk still has, asked in the background: a disk that hangs must not stop the event loop. Without a
+// directory (a store in memory) nobody is asked, and there is room.
 import { statfs } from 'node:fs/promises'
+import { clearTimeout, setTimeout } from '@coppice/runtime'
 
 const EVERY_MS = 1_000
 
 export class FreeDisk {
   /** The newest answer. */
   bytes = Number.MAX_SAFE_INTEGER
-  private readonly dir: string
+  private readonly dir: string | undefined
   private timer: NodeJS.Timeout | undefined
 
-  constructor(dir: string) {
+  constructor(dir: string | undefined) {
     this.dir = dir
   }
 
   async start(): Promise<void> {
+    if (this.dir === undefined) return
     await this.ask()
     this.schedule()
   }
@@ -35,7 +38,7 @@ export class FreeDisk {
 
   private async ask(): Promise<void> {
     try {
-      const { bavail, bsize } = await statfs(this.dir)
+      const { bavail, bsize } = await statfs(this.dir!)
       this.bytes = bavail * bsize
     } catch {
       // The store itself will say what is wrong with the disk; here the last answer stands.

@@ -1,6 +1,6 @@
 // Builds a core from what is on the disk: at start, and again on `reload`.
 import type { BytesPort } from '@coppice/protocol'
-import { nodeBytes, systemClock } from '@coppice/runtime'
+import { monotonicMs, nodeBytes, systemClock } from '@coppice/runtime'
 import { StartupError, type LogFields, type Logger } from '@coppice/runtime/server'
 import type { Rebuilt, ReplicaOptions } from '../core/io.js'
 import type { StateMachine } from '../core/state-machine.js'
@@ -31,7 +31,7 @@ export interface Loaded {
 /** Rejects with a StartupError when the store is damaged or contradicts itself. */
 export async function loadCore(loading: Loading): Promise<Loaded> {
   const { store, rebuilt, logger } = loading
-  const begun = performance.now()
+  const begun = monotonicMs()
   // The marks are those of the store after everything written so far.
   await store.drained()
   const loader = new ReplicaLoader(loading.options, store.meta, rebuilt ?? loading.machine(nodeBytes), nodeBytes)
@@ -39,12 +39,12 @@ export async function loadCore(loading: Loading): Promise<Loaded> {
   let told = begun
   const known = rebuilt?.header.snapshotId
   await store.recover(sinkInto(loader, cost, loading), known, (progress) => {
-    if (performance.now() - told < PROGRESS_EVERY_MS) return
-    told = performance.now()
+    if (monotonicMs() - told < PROGRESS_EVERY_MS) return
+    told = monotonicMs()
     logger.debug('loading', { ...progress })
   })
   const core = refusing(store.path, () => loader.finish(systemClock.now(), store.unfinished))
-  return { core, cost: { ...cost, loadMs: Math.round(performance.now() - begun) } }
+  return { core, cost: { ...cost, loadMs: Math.round(monotonicMs() - begun) } }
 }
 
 interface Cost {

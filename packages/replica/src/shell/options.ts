@@ -1,5 +1,6 @@
 // What a host says when it starts a replica, and what it gets back.
 import type { BytesPort, ClusterId, GroupName, NodeId } from '@coppice/protocol'
+import type { Transport } from '@coppice/runtime'
 import type { Logger } from '@coppice/runtime/server'
 import type { StateMachine } from '../core/state-machine.js'
 import type { ReplicaStorage } from './storage.js'
@@ -28,6 +29,15 @@ export interface StartReplicaOptions {
   readonly storage?: (opened: ReplicaStorage) => ReplicaStorage
 }
 
+/** What `hostReplica` needs: a store that is open, and what connects it to others. */
+export interface HostReplicaOptions extends Omit<StartReplicaOptions, 'dataDir' | 'clusterId' | 'storage'> {
+  /** Where the store is, to be told and to be watched for its free space; undefined: nowhere on a disk. */
+  readonly dataDir?: string | undefined
+  readonly store: ReplicaStorage
+  /** Default: WebSockets over TCP. */
+  readonly transport?: Transport | undefined
+}
+
 /** Why a replica is no longer running. A host that owns its process exits with `exitCode`. */
 export interface ReplicaStopped {
   readonly exitCode: 0 | 1
@@ -47,4 +57,14 @@ export interface RunningReplica {
   stop(): Promise<void>
   /** Settles once, after `stop` or after a halt; a halt does not wait for a disk that may never answer. */
   readonly stopped: Promise<ReplicaStopped>
+}
+
+/** A replica whose process its host can play: stop it and let it go on, or kill it. */
+export interface HostedReplica extends RunningReplica {
+  /** As SIGSTOP: nothing happens until `resume`. Whoever pauses it keeps back what others send to it. */
+  pause(): void
+  /** As SIGCONT. */
+  resume(): void
+  /** As kill -9: says nothing to anybody, and abandons its store. Resolves once nothing of it is open. */
+  crash(): Promise<void>
 }

@@ -1,6 +1,6 @@
 // Reads the whole store back, checking every byte of it, in slices short enough that sockets and timers of the process go on.
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { assert, GENESIS_NEXT, type Index } from '@coppice/protocol'
+import { monotonicMs, nextTurn } from '@coppice/runtime'
 import type { SegmentLog } from './log/segment-log.js'
 import { openSealed } from './sealed-bytes.js'
 import type { RecoveryProgress, RecoverySink } from './storage.js'
@@ -37,7 +37,7 @@ async function recoverSnapshot(
   const { slot, header } = snapshot
   const name = `snapshot ${header.snapshotId}`
   let bytes = 0
-  let sliceEnd = performance.now() + SLICE_MS
+  let sliceEnd = monotonicMs() + SLICE_MS
   for (let chunk = 0; chunk < header.chunks; chunk++) {
     const sealed = t.chunks.get([slot, chunk])
     if (sealed === undefined) throw damaged(t.path, `piece ${chunk} of ${header.chunks} of ${name} is missing`)
@@ -46,10 +46,10 @@ async function recoverSnapshot(
       throw damaged(t.path, `piece ${chunk} of ${header.chunks} of ${name} is damaged (its checksum differs)`)
     sink.snapshotChunk(header, chunk, piece)
     bytes += piece.length
-    if (performance.now() < sliceEnd) continue
+    if (monotonicMs() < sliceEnd) continue
     onProgress({ phase: 'snapshot', bytes, totalBytes: header.totalBytes })
     await nextTurn()
-    sliceEnd = performance.now() + SLICE_MS
+    sliceEnd = monotonicMs() + SLICE_MS
   }
 }
 
@@ -58,7 +58,7 @@ async function recoverLog(log: SegmentLog, view: StoreView, sink: RecoverySink, 
   const reached = manifest.snapshot?.header.index ?? GENESIS_NEXT
   let next: Index | undefined
   let bytes = 0
-  let sliceEnd = performance.now() + SLICE_MS
+  let sliceEnd = monotonicMs() + SLICE_MS
   for (const { header, record } of log.records(manifest, manifest.below)) {
     // The snapshot, or genesis, and the log must overlap or touch: between them nothing may be missing.
     if (next === undefined && header.firstIndex > reached)
@@ -66,10 +66,10 @@ async function recoverLog(log: SegmentLog, view: StoreView, sink: RecoverySink, 
     sink.record(record)
     next = header.firstIndex + header.entries
     bytes += record.length
-    if (performance.now() < sliceEnd) continue
+    if (monotonicMs() < sliceEnd) continue
     onProgress({ phase: 'log', bytes, totalBytes: 0 })
     await nextTurn()
-    sliceEnd = performance.now() + SLICE_MS
+    sliceEnd = monotonicMs() + SLICE_MS
   }
   if (next !== undefined && next < reached)
     throw damaged(log.path, `log records from ${next} to ${reached} are missing`)

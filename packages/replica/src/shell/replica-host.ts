@@ -2,7 +2,7 @@
 // executes. Loading the core from disk is the same at start and on `reload`.
 import { readFileSync } from 'node:fs'
 import { MIN_LOG_BYTES_KEPT, SNAPSHOT_EVERY_BYTES, unreachable, type EventName } from '@coppice/protocol'
-import { randomSeed, systemClock } from '@coppice/runtime'
+import { clearTimeout, randomSeed, setTimeout, systemClock, wallMs } from '@coppice/runtime'
 import { NodeDriver, ServerWire, type LogFields, type Logger } from '@coppice/runtime/server'
 import type { Rebuilt, ReplicaEffect, ReplicaInput, ReplicaOptions } from '../core/io.js'
 import type { ReplicaNode } from '../index.js'
@@ -11,7 +11,7 @@ import { ClusterCheck } from './cluster-check.js'
 import { FreeDisk } from './free-disk.js'
 import { HeldClients, type ClientInput } from './held-clients.js'
 import { loadCore } from './load-core.js'
-import type { ReplicaStopped, StartReplicaOptions } from './options.js'
+import type { HostReplicaOptions, ReplicaStopped } from './options.js'
 import { StallMeter } from './stall-meter.js'
 import type { LogSlice, ReplicaStorage, SnapshotPiece } from './storage.js'
 
@@ -27,7 +27,7 @@ export class ReplicaHost {
   readonly stopped: Promise<ReplicaStopped>
   address = ''
   private readonly startedAt = systemClock.now()
-  private readonly options: StartReplicaOptions
+  private readonly options: HostReplicaOptions
   private readonly store: ReplicaStorage
   private readonly wire: ServerWire<'replica'>
   private readonly disk: FreeDisk
@@ -47,7 +47,8 @@ export class ReplicaHost {
   private onLeft: (() => void) | undefined
   private settle!: (how: ReplicaStopped) => void
 
-  constructor(options: StartReplicaOptions, store: ReplicaStorage) {
+  constructor(options: HostReplicaOptions) {
+    const { store } = options
     this.options = options
     this.store = store
     this.stopped = new Promise((resolve) => (this.settle = resolve))
@@ -69,6 +70,7 @@ export class ReplicaHost {
         onClientGone: (connection) => this.onClient({ kind: 'clientGone', connection }),
       },
       logger: this.wireLogger(),
+      transport: options.transport,
     })
     store.onWritten = (token) => this.onWritten(token)
     // A full disk is the most likely reason of all.
@@ -120,23 +122,37 @@ export class ReplicaHost {
     this.settle({ exitCode: 0, reason: 'stopped' })
   }
 
+  pause(): void {
+    this.driver?.suspend()
+  }
+
+  resume(): void {
+    this.driver?.resume()
+  }
+
+  async crash(): Promise<void> {
+    this.ending ??= this.endOnce(() => this.store.abandon())
+    await this.ending
+    this.settle({ exitCode: 1, reason: 'crashed' })
+  }
+
   /** Ends everything in the order of its dependence; the store last, when nobody can write any more. */
   end(): Promise<void> {
-    return (this.ending ??= this.endOnce())
+    return (this.ending ??= this.endOnce(() => this.store.close()))
   }
 
   private get ended(): boolean {
     return this.ending !== undefined
   }
 
-  private async endOnce(): Promise<void> {
+  private async endOnce(endStore: () => Promise<void>): Promise<void> {
     this.driver?.stop()
     this.disk.stop()
     this.reads.clear()
     this.stalls.stop()
     await this.wire.close()
     await this.loading?.catch(() => undefined)
-    await this.store.close()
+    await endStore()
   }
 
   /** Never limps on. Does not wait for the store: its disk may be what does not answer. */
@@ -250,7 +266,7 @@ export class ReplicaHost {
 
   private health(sleptMs: number): ReplicaInput {
     if (sleptMs > 0) this.event('loopStalled', { sleptMs: Math.round(sleptMs) })
-    return { kind: 'health', wallMs: Date.now(), sleptMs, freeDiskBytes: this.disk.bytes }
+    return { kind: 'health', wallMs: wallMs(), sleptMs, freeDiskBytes: this.disk.bytes }
   }
 
   /** The wire tells of refused links by an event; some refusals mean that this store is not meant. */

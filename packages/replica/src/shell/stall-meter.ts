@@ -2,6 +2,7 @@
 // ends the capture. Beside the time on the clock it tells how much of it this process was computing at all: on a busy machine the
 // rest is other processes' turn.
 import type { EventName, Millis } from '@coppice/protocol'
+import { clearInterval, monotonicMs, setInterval } from '@coppice/runtime'
 import type { LogFields } from '@coppice/runtime/server'
 
 const EVERY_MS = 5
@@ -29,7 +30,7 @@ export class StallMeter {
     this.stop()
     this.longestStallMs = 0
     this.longestStallCpuMs = 0
-    this.at = performance.now()
+    this.at = monotonicMs()
     this.cpu = process.cpuUsage()
     this.timer = setInterval(() => this.sample(), EVERY_MS)
     this.timer.unref()
@@ -44,7 +45,7 @@ export class StallMeter {
   }
 
   private sample(): void {
-    const now = performance.now()
+    const now = monotonicMs()
     const { user, system } = process.cpuUsage(this.cpu)
     const stall = now - this.at - EVERY_MS
     // All threads of the process together, so this errs upwards.

@@ -61,4 +61,6 @@ export interface ReplicaStorage {
   ): Promise<void>
   /** Waits for queued writes and closes. */
   close(): Promise<void>
+  /** Ends as the death of its process would: what is not durable yet may be lost, and nothing is reported any more. */
+  abandon(): Promise<void>
 }

@@ -1,5 +1,6 @@
 // One durable write into an open file: on the spot while that is cheaper for everybody, else by another thread (disk-trust.ts).
 import { fdatasync, fdatasyncSync, writev, writevSync } from 'node:fs'
+import { monotonicMs } from '@coppice/runtime'
 import { DiskTrust } from './disk-trust.js'
 import { O_DSYNC } from './segment.js'
 
@@ -15,9 +16,9 @@ export class DurableWriter {
   write(fd: number, buffers: readonly Uint8Array[], bytes: number, at: number, written: Written): void {
     if (bytes > MAX_BYTES_ON_THE_SPOT) return writeAside(fd, buffers, bytes, at, written)
     if (this.trust.onTheSpot) {
-      const begun = performance.now()
+      const begun = monotonicMs()
       const error = writeNow(fd, buffers, bytes, at)
-      this.trust.wroteOnTheSpot(performance.now() - begun)
+      this.trust.wroteOnTheSpot(monotonicMs() - begun)
       return written(error)
     }
     this.trust.wroteAside()

@@ -1,8 +1,7 @@
 // Opens what segments there are and finds where the log ends (PROTOCOL 7): a torn end is cut, for nobody was told of it; damage in the
 // middle is refused by name.
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DecodeError, openRecord, type Index, type RecordHeader } from '@coppice/protocol'
-import { nodeBytes } from '@coppice/runtime'
+import { nextTurn, nodeBytes } from '@coppice/runtime'
 import { lastGeneration, limitOf, type Manifest } from '../manifest.js'
 import { damaged, type LogMark } from '../store-marks.js'
 import type { SegmentFiles } from './segment-files.js'

@@ -1,0 +1,17 @@
+// The timers and clocks of this process, taken when this module is loaded. An app's tests may put fake ones in the place of Node's own later;
+// links, elections and leases go on by the real ones.
+import { performance } from 'node:perf_hooks'
+import * as timers from 'node:timers'
+
+export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = timers
+
+/** Milliseconds of this process's monotonic clock. */
+export const monotonicMs: () => number = performance.now.bind(performance)
+
+/** Milliseconds since 1970 by the wall clock. */
+export const wallMs: () => number = Date.now
+
+/** Resolves in the next turn of the event loop, after its I/O. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
+}
