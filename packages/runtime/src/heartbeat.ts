@@ -1,6 +1,6 @@
 // The common pulse of all links of a process. Links count beats, not milliseconds, so a process that was stopped for a while
 // does not take its own absence for the death of all its peers.
-import { clearInterval, setInterval } from './timers.js'
+import { clearInterval, setInterval, type Timer } from './timers.js'
 
 /** How often links look at themselves. */
 const BEAT_MS = 500
@@ -14,7 +14,7 @@ export interface Beating {
 }
 
 const members = new Set<Beating>()
-let timer: NodeJS.Timeout | undefined
+let timer: Timer | undefined
 
 export function joinHeartbeat(member: Beating): void {
   members.add(member)

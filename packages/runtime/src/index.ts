@@ -10,6 +10,7 @@ export {
   setInterval,
   setTimeout,
   wallMs,
+  type Timer,
 } from './timers.js'
 export type { Channel, ChannelOwner, Dial, Listener, Transport } from './channel.js'
 export { wsDialer, type WsDialerOptions } from './dialer.js'

@@ -15,3 +15,4 @@ export { onShutdownSignals, type ShutdownOptions, type ShutdownSignal } from './
 export { StartupError, type StartupProblem } from './startup-error.js'
 export type { ServerRole, ServerWireOptions, WireHandlers, WireMessages } from './wire-types.js'
 export { ServerWire } from './server-wire.js'
+export { wsTransport } from './listener.js'

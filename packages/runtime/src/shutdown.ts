@@ -1,4 +1,5 @@
 // SIGTERM and SIGINT: an orderly stop with a deadline; a second signal, if it is meant, ends the process at once.
+import { monotonicMs, setTimeout } from './timers.js'
 
 /** What asks a server to end. */
 export type ShutdownSignal = 'SIGTERM' | 'SIGINT'
@@ -30,10 +31,10 @@ export function onShutdownSignals(
   let stoppingSince: number | undefined
   const onSignal = (signal: ShutdownSignal): void => {
     if (stoppingSince !== undefined) {
-      if (performance.now() - stoppingSince >= echoMs) exit(EXIT_INTERRUPTED)
+      if (monotonicMs() - stoppingSince >= echoMs) exit(EXIT_INTERRUPTED)
       return
     }
-    stoppingSince = performance.now()
+    stoppingSince = monotonicMs()
     setTimeout(() => exit(EXIT_FAILED), deadlineMs).unref()
     stop(signal).then(
       () => exit(0),

@@ -3,7 +3,20 @@
 import { performance } from 'node:perf_hooks'
 import * as timers from 'node:timers'
 
-export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = timers
+/** A timer that was set. */
+export interface Timer {
+  /** It does not keep the process alive. */
+  unref(): this
+}
+
+type SetTimer = (run: () => void, delayMs: number) => Timer
+type ClearTimer = (timer: Timer | undefined) => void
+
+export const setTimeout: SetTimer = timers.setTimeout
+export const clearTimeout = timers.clearTimeout as ClearTimer
+export const setInterval: SetTimer = timers.setInterval
+export const clearInterval = timers.clearInterval as ClearTimer
+export const setImmediate: (run: () => void) => unknown = timers.setImmediate
 
 /** Milliseconds of this process's monotonic clock. */
 export const monotonicMs: () => number = performance.now.bind(performance)

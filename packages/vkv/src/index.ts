@@ -3,7 +3,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { hostname } from 'node:os'
 import { connectClerk, type ClusterUrl, type ConnectOptions } from '@coppice/clerk'
-import { holdProcess, nodeText } from '@coppice/runtime'
+import { holdProcess, nodeText, type Dial } from '@coppice/runtime'
 import type { Kv } from './client/kv.js'
 import type { HeldLock, LockOptions } from './client/lock.js'
 import { Db as PortableDb, type ClosableClerk } from './client/db.js'
@@ -122,10 +122,11 @@ function asLock(lock: HeldLock): HeldLock & Lock {
 
 /**
  * Connects to a cluster: `coppice://host:port,host:port[/group]`, naming some of its config servers. Resolves once its configuration is
- * known; fails like any call (UNAVAILABLE, TIMEOUT, WRONG_CLUSTER, PROTOCOL_VERSION, INVALID_ARGUMENT).
+ * known; fails like any call (UNAVAILABLE, TIMEOUT, WRONG_CLUSTER, PROTOCOL_VERSION, INVALID_ARGUMENT). `dial`: how servers are reached; by default
+ * over TCP.
  */
-export async function connect(url: ClusterUrl, options: DbOptions = {}): Promise<Db> {
-  const clerk: ClosableClerk = await connectClerk(url, options)
+export async function connect(url: ClusterUrl, options: DbOptions = {}, dial?: Dial): Promise<Db> {
+  const clerk: ClosableClerk = await connectClerk(url, options, dial)
   return new Db(clerk, NODE_PORTS)
 }
 

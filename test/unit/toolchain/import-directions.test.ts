@@ -26,6 +26,7 @@ const FORBIDDEN: [file: string, imported: string][] = [
   ['vkv/src/client', '@coppice/replica'],
   ['vkv/src/shell', '@coppice/sim'],
   ['vkv/src/core', '@coppice/clerk/core'],
+  ['embedded/src/shell', '@coppice/sim'],
   ['replica/src/core', '@coppice/runtime'],
   ['replica/src/core', '../shell/x.js'],
   ['replica/src/core', '../client/x.js'],
@@ -44,6 +45,7 @@ const ALLOWED: [file: string, imported: string][] = [
   ['vkv/src/client', '@coppice/clerk/core'],
   ['vkv/src/shell', '@coppice/replica/server'],
   ['sim/src', '@coppice/clerk/core'],
+  ['embedded/src/shell', '@coppice/replica/server'],
   ['sim/src', '@coppice/replica'],
   ['cli/src', '@coppice/sim'],
 ]
@@ -88,6 +90,18 @@ test('allowedImports_pass', () => {
 test('impureNames_inCores_areRefused', () => {
   const refused = refusals(BANNED_IN_CORES.map((source) => ({ dir: 'replica/src/core', source })))
   expect(BANNED_IN_CORES.filter((_, i) => !refused[i])).toEqual([])
+})
+
+test('timersThatATestMayFake_inRuntimeAndShells_areRefused', () => {
+  const sources = [
+    'setTimeout(() => undefined, 1)',
+    'setImmediate(() => undefined)',
+    'export const now = performance.now()',
+  ]
+  for (const dir of ['runtime/src', 'replica/src/shell', 'embedded/src/shell'])
+    expect(refusals(sources.map((source) => ({ dir, source })))).toEqual([true, true, true])
+  const taken = `import { setTimeout } from './timers.js'\nsetTimeout(() => undefined, 1)`
+  expect(refusals([{ dir: 'runtime/src', source: taken }])).toEqual([false])
 })
 
 test('clientEntryOfRuntime_loadsNoServerCode', () => {

@@ -8,7 +8,7 @@ import type {
   GroupName,
   ReplicaToClient,
 } from '@coppice/protocol'
-import { holdProcess, systemClock, systemRandom, wsDialer } from '@coppice/runtime'
+import { holdProcess, systemClock, systemRandom, wsDialer, type Dial } from '@coppice/runtime'
 import { AdminClient } from '../client/admin.js'
 import { parseAddresses, parseClusterUrl } from '../client/addresses.js'
 import { Clerk } from '../client/clerk.js'
@@ -18,11 +18,14 @@ import { type ConnectOptions, checkOptions } from './options.js'
 /** `coppice://host:port,host:port[/group]`, or addresses of config servers. */
 export type ClusterUrl = string | readonly string[]
 
-/** Connects a clerk; resolves once a configuration is known. Fails like a call: UNAVAILABLE, WRONG_CLUSTER, PROTOCOL_VERSION, … */
-export async function connectClerk(url: ClusterUrl, options: ConnectOptions = {}): Promise<Clerk> {
+/**
+ * Connects a clerk; resolves once a configuration is known. Fails like a call: UNAVAILABLE, WRONG_CLUSTER, PROTOCOL_VERSION, …
+ * `dial`: how servers are reached; by default over TCP.
+ */
+export async function connectClerk(url: ClusterUrl, options: ConnectOptions = {}, dial?: Dial): Promise<Clerk> {
   checkOptions(options)
   const { configServers, group } = where(url, options)
-  const dialers = clientDialers(group, options.token)
+  const dialers = clientDialers(group, options.token, dial)
   const clerk = new Clerk(
     {
       configServers,
@@ -44,11 +47,12 @@ export async function connectClerk(url: ClusterUrl, options: ConnectOptions = {}
   }
 }
 
-/** An operator's client over real sockets; connects when it is asked something. */
-export function connectAdmin(url: ClusterUrl, options: ConnectOptions = {}): AdminClient {
+/** An operator's client; connects when it is asked something. `dial`: how servers are reached; by default over TCP. */
+export function connectAdmin(url: ClusterUrl, options: ConnectOptions = {}, dial?: Dial): AdminClient {
   checkOptions(options)
   const { configServers, group } = where(url, options)
-  const ports = { clock: systemClock, random: systemRandom, hold: newHold(), ...clientDialers(group, options.token) }
+  const dialers = clientDialers(group, options.token, dial)
+  const ports = { clock: systemClock, random: systemRandom, hold: newHold(), ...dialers }
   return new AdminClient({ configServers, group, timeoutMs: optionalMs(options.timeout) }, ports)
 }
 
@@ -59,7 +63,7 @@ export interface ClientDialers {
 }
 
 /** Dialers that learn the cluster's name from the first server and refuse servers of any other from then on. */
-export function clientDialers(group: GroupName, token: string | undefined): ClientDialers {
+export function clientDialers(group: GroupName, token: string | undefined, dial?: Dial): ClientDialers {
   let known: ClusterId = ''
   const common = {
     role: 'client' as const,
@@ -69,6 +73,7 @@ export function clientDialers(group: GroupName, token: string | undefined): Clie
     },
     group,
     ...(token === undefined ? {} : { token }),
+    dial,
   }
   return {
     configDialer: wsDialer<ClientToConfig, ConfigToClient>({ ...common, linkKind: 'client-config' }),

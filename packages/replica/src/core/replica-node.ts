@@ -221,7 +221,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
       case 'answer':
         this.#reporter.onAnswer(from.id, m)
         if (m.configuration !== null) this.#membership.adopt(m.configuration)
-        return
+        return this.#reporter.keepPace()
       case 'activate':
         return this.#membership.adopt(m.configuration)
       case 'seal':

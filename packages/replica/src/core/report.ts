@@ -13,6 +13,8 @@ type Answer = Extract<ConfigToReplica, { kind: 'answer' }>
 const MAX_UNANSWERED = 2
 /** One that is about to end reports so much more often: it does not wait for long. */
 const LEAVING_PART = 1 / 4
+/** The time between two reports is renewMs, more or less this part of it. */
+const JITTER = 0.2
 /** Least time between two reports, ms. */
 const HINT_PAUSE_MS = 20
 
@@ -64,7 +66,7 @@ export class Reporter {
     if (s.leading) this.#toldLeading = s.meta.epoch
     this.#sentAt = s.now
     const everyMs = s.leaving ? s.params.renewMs * LEAVING_PART : s.params.renewMs
-    this.#at = s.now + everyMs * (0.8 + 0.4 * s.random())
+    this.#at = s.now + everyMs * (1 - JITTER + 2 * JITTER * s.random())
     if (this.#unanswered >= MAX_UNANSWERED) this.#leader = ''
     this.#unanswered++
     const report = this.#report()
@@ -95,6 +97,11 @@ export class Reporter {
   configServers(): readonly { readonly id: NodeId; readonly storeId?: string }[] {
     const known = this.#s.configuration?.configServers ?? this.#s.meta.configServers ?? []
     return known.length > 0 ? known : this.#s.options.configServers
+  }
+
+  /** The group's own pace may be faster than what was assumed before its parameters were known. */
+  keepPace(): void {
+    this.#at = Math.min(this.#at, this.#sentAt + this.#s.params.renewMs * (1 + JITTER))
   }
 
   #report(): Report {

@@ -1,5 +1,7 @@
 // What others bring from this disk (PROTOCOL 5, R6), read one piece a turn: a window of questions comes in one frame, and reading, checking and
 // copying all of it at once would hold up appends and reads for as long as that takes. Whoever asks bounds how much waits here.
+import { setImmediate } from '@coppice/runtime'
+
 type Read = () => void
 
 export class BulkReads {

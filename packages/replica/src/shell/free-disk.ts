@@ -1,7 +1,7 @@
 // How many bytes the data directory's disk still has, asked in the background: a disk that hangs must not stop the event loop. Without a
 // directory (a store in memory) nobody is asked, and there is room.
 import { statfs } from 'node:fs/promises'
-import { clearTimeout, setTimeout } from '@coppice/runtime'
+import { clearTimeout, setTimeout, type Timer } from '@coppice/runtime'
 
 const EVERY_MS = 1_000
 
@@ -9,7 +9,7 @@ export class FreeDisk {
   /** The newest answer. */
   bytes = Number.MAX_SAFE_INTEGER
   private readonly dir: string | undefined
-  private timer: NodeJS.Timeout | undefined
+  private timer: Timer | undefined
 
   constructor(dir: string | undefined) {
     this.dir = dir

@@ -2,13 +2,13 @@
 // ends the capture. Beside the time on the clock it tells how much of it this process was computing at all: on a busy machine the
 // rest is other processes' turn.
 import type { EventName, Millis } from '@coppice/protocol'
-import { clearInterval, monotonicMs, setInterval } from '@coppice/runtime'
+import { clearInterval, monotonicMs, setInterval, type Timer } from '@coppice/runtime'
 import type { LogFields } from '@coppice/runtime/server'
 
 const EVERY_MS = 5
 
 export class StallMeter {
-  private timer: NodeJS.Timeout | undefined
+  private timer: Timer | undefined
   private at: Millis = 0
   private cpu = process.cpuUsage()
   private longestStallMs = 0
