@@ -24,6 +24,8 @@ export type EmbeddedDbOptions = DbOptions & EmbeddedConnectOptions
 /** A server that owes an answer is passed over sooner than in production: failovers are faster, too. */
 const SILENCE = 250
 const CLIENT = 'client'
+/** A change of members may wait for a server that does not answer, and be taken up again after a failover. */
+const ANSWER = '30s'
 /** The cluster's own questions; no partition cuts them off. */
 const OPERATOR = 'operator'
 
@@ -184,7 +186,7 @@ export class EmbeddedCluster {
   /** Questions to the cluster; they end when it is closed. */
   private async asking<T>(ask: (admin: AdminClient) => Promise<T>): Promise<T> {
     this.refuseClosed()
-    const admin = connectAdmin(this.configAddresses, {}, this.network.dialOf(OPERATOR))
+    const admin = connectAdmin(this.configAddresses, { timeout: ANSWER }, this.network.dialOf(OPERATOR))
     this.admins.add(admin)
     try {
       return await ask(admin)
