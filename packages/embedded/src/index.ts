@@ -10,5 +10,6 @@ export {
   type EmbeddedLogLine,
   type EmbeddedOptions,
 } from './shell/options.js'
+export type { ServerState } from './shell/server.js'
 export { startEmbedded } from './shell/start.js'
 export type { EmbeddedServerStatus, EmbeddedStatus } from './shell/status.js'

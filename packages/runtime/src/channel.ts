@@ -1,5 +1,6 @@
 // What a link stands on: one connection that carries whole frames, both ways, in order. Over TCP it is a WebSocket (ws-channel.ts).
 
+/** One connection below a link: whole frames, both ways, in order. */
 export interface Channel {
   /** Set by the link, before the turn ends in which it got the channel. */
   owner: ChannelOwner
@@ -16,6 +17,7 @@ export interface Channel {
   cut(): void
 }
 
+/** Who hears of a channel. */
 export interface ChannelOwner {
   /** Of a dialed channel: frames may be sent. An accepted one is open from the beginning. */
   onOpen(): void
@@ -32,6 +34,7 @@ export interface ChannelOwner {
 /** Begins to connect; what goes wrong comes as `onError` and `onClose`. Throws for what is not an address. */
 export type Dial = (address: string) => Channel
 
+/** Somebody who accepts connections. */
 export interface Listener {
   /** host:port as bound. */
   readonly address: string

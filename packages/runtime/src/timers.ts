@@ -12,10 +12,15 @@ export interface Timer {
 type SetTimer = (run: () => void, delayMs: number) => Timer
 type ClearTimer = (timer: Timer | undefined) => void
 
+/** Node's own, as it was when this module was loaded. */
 export const setTimeout: SetTimer = timers.setTimeout
+/** Node's own, as it was when this module was loaded. */
 export const clearTimeout = timers.clearTimeout as ClearTimer
+/** Node's own, as it was when this module was loaded. */
 export const setInterval: SetTimer = timers.setInterval
+/** Node's own, as it was when this module was loaded. */
 export const clearInterval = timers.clearInterval as ClearTimer
+/** Node's own, as it was when this module was loaded. */
 export const setImmediate: (run: () => void) => unknown = timers.setImmediate
 
 /** Milliseconds of this process's monotonic clock. */

@@ -15,10 +15,12 @@ import type { Settings } from './options.js'
 import type { Server } from './server.js'
 import { statusOf, type EmbeddedStatus } from './status.js'
 
+/** Of a clerk of an embedded cluster. */
 export interface EmbeddedConnectOptions extends ConnectOptions {
   /** What the client is called in partitions. Default 'client'. */
   readonly name?: string | undefined
 }
+/** Of a client of an embedded cluster's store. */
 export type EmbeddedDbOptions = DbOptions & EmbeddedConnectOptions
 
 /** A server that owes an answer is passed over sooner than in production: failovers are faster, too. */
@@ -33,6 +35,7 @@ interface Closable {
   close(): Promise<void>
 }
 
+/** A cluster inside this process, made by `startEmbedded`: clients, faults, changes of members. Calls after `close` fail with CLOSED. */
 export class EmbeddedCluster {
   private readonly settings: Settings
   private readonly network: Network
@@ -44,7 +47,7 @@ export class EmbeddedCluster {
   private readonly ending = new AbortController()
   private closing: Promise<void> | undefined
 
-  /** Made by `startEmbedded`. */
+  /** @internal */
   constructor(settings: Settings, network: Network, servers: readonly Server[]) {
     this.settings = settings
     this.network = network

@@ -14,6 +14,7 @@ import type { LogFields } from '@coppice/runtime/server'
 import type { StateMachine } from '@coppice/replica'
 import { z } from 'zod'
 
+/** Of an embedded cluster; nothing is needed. */
 export interface EmbeddedOptions {
   /** Members of the group, named r1, r2, …. Default 3. */
   readonly replicas?: number | undefined
@@ -35,6 +36,7 @@ export interface EmbeddedOptions {
   readonly onLog?: ((line: EmbeddedLogLine) => void) | undefined
 }
 
+/** What a server of an embedded cluster told: an event of the fixed list, or a line. */
 export interface EmbeddedLogLine {
   readonly server: NodeId
   readonly level: 'event' | 'debug' | 'warn' | 'error'

@@ -11,6 +11,7 @@ export interface Process {
   readonly stopped: Promise<{ readonly exitCode: 0 | 1; readonly reason: string }>
 }
 
+/** As its test left it; `crashed` also when it stopped by itself. */
 export type ServerState = 'running' | 'paused' | 'crashed'
 
 export class Server {

@@ -6,6 +6,7 @@ import type { Server, ServerState } from './server.js'
 /** A server in this process that says nothing for so long will say nothing, ms. */
 const ANSWER_MS = 500
 
+/** One server of an embedded cluster. */
 export interface EmbeddedServerStatus {
   readonly id: NodeId
   readonly kind: 'config' | 'replica'
@@ -16,6 +17,7 @@ export interface EmbeddedServerStatus {
   readonly said: ProcessStatus | undefined
 }
 
+/** An embedded cluster: its configuration and its servers. */
 export interface EmbeddedStatus {
   /** Of the running configuration, as the config service knows it. */
   readonly epoch: Epoch

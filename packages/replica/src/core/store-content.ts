@@ -4,12 +4,14 @@ import { assert, GENESIS_NEXT } from '@coppice/protocol'
 import type { Index } from '@coppice/protocol'
 import type { DiskWrite, ReplicaMeta, SnapshotHeader, SnapshotOrigin, UnfinishedSnapshot } from './io.js'
 
+/** One record of the log as a store holds it. */
 export interface StoredRecord {
   readonly firstIndex: Index
   readonly entries: number
   readonly bytes: Uint8Array
 }
 
+/** The content of a replica's store in memory: what its writes have made durable. */
 export class StoreContent {
   meta: ReplicaMeta
   /** Contiguous, ascending. */
