@@ -2,7 +2,7 @@
 // executes.
 import { readFileSync } from 'node:fs'
 import { DEFAULT_ELECTION, DEFAULT_GROUP, DEFAULT_PARAMS, paramsProblem } from '@coppice/protocol'
-import { randomId, randomSeed, systemClock } from '@coppice/runtime'
+import { clearTimeout, randomId, randomSeed, setTimeout, systemClock } from '@coppice/runtime'
 import { NodeDriver, ServerWire } from '@coppice/runtime/server'
 import { ConfigNode } from '../core/config-node.js'
 import type { ConfigEffect, ConfigInput, ConfigOptions } from '../core/io.js'
