@@ -3,9 +3,15 @@ import { MAX_SEND_QUEUE_BYTES } from '@coppice/protocol'
 import type { Channel, ChannelOwner } from '@coppice/runtime'
 
 export class Gate {
+  private readonly maxBytes: number
   private isShut = false
   private held: (() => void)[] = []
   private heldBytes = 0
+
+  /** `maxBytes`: kept while it is shut, at the most; whoever sends more is cut off. */
+  constructor(maxBytes = MAX_SEND_QUEUE_BYTES) {
+    this.maxBytes = maxBytes
+  }
 
   shut(): void {
     this.isShut = true
@@ -28,7 +34,7 @@ export class Gate {
   pass(bytes: number, run: () => void): boolean {
     if (!this.isShut) run()
     else {
-      if (this.heldBytes + bytes > MAX_SEND_QUEUE_BYTES) return false
+      if (this.heldBytes + bytes > this.maxBytes) return false
       this.heldBytes += bytes
       this.held.push(run)
     }
