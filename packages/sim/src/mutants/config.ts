@@ -44,7 +44,7 @@ export const CONFIG_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${CORE}/controller.js`,
-        find: "this.host.update(wait.mutate, (value) => this.resume({ kind: 'chosen', value }));",
+        find: "this.update(wait.mutate, (value) => this.resume({ kind: 'chosen', value }));",
         replace: `if (running.stage === 'activate') running.abandonAt = this.host.now + 150;
         this.host.update(wait.mutate, (value) => {
             if (this.running === running) this.resume({ kind: 'chosen', value });
