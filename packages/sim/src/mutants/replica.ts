@@ -228,8 +228,8 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${CORE}/shared.js`,
-        find: 'get machine() {\n        this.due.settle();',
-        replace: 'get machine() {',
+        find: 'this.due.settle();\n        return this.#machine;',
+        replace: 'return this.#machine;',
       },
     ],
     story: 'one-slow-disk-then-failover',
