@@ -112,7 +112,9 @@ export const WATCH_WINDOW_BYTES = MiB
 export const MAX_WATCH_WINDOW_BYTES = 16 * MiB
 /** Changes to one watcher are sent in messages of about this size. */
 export const WATCH_BATCH_BYTES = 64 * KiB
-/** Bytes under way to all watchers of a replica; above, each has one message under way at the most. */
+/** Consumed bytes are told to the replica in portions of at most this. */
+export const WATCH_CREDIT_BYTES = 32 * KiB
+/** Bytes under way to all watchers of a replica; above, each has no more than one portion of credit and a message under way. */
 export const MAX_WATCH_BYTES_UNDER_WAY = 64 * MiB
 
 /** Throws when two bounds contradict each other; called once at load, so that a wrong edit cannot run. */
@@ -132,6 +134,7 @@ function assertRelations(): void {
       'the change log keeps what the largest entry changes',
       CHANGE_LOG_BYTES > MAX_OPERATION_BYTES + CHANGE_CHUNK_BYTES,
     ],
+    ['a portion of credit is a part of the window', WATCH_CREDIT_BYTES * 4 <= WATCH_WINDOW_BYTES],
     ['a chunk of changes holds any small one', FRAGMENT_BYTES < CHANGE_CHUNK_BYTES],
     ['the out-of-order buffer holds a full window', MAX_OUT_OF_ORDER_BYTES >= MAX_UNCOMMITTED_BYTES],
   ]

@@ -6,6 +6,7 @@ import {
   MAX_WATCH_WINDOW_BYTES,
   MAX_WATCHES_PER_CONNECTION,
   readChanges,
+  WATCH_CREDIT_BYTES,
   WATCH_WINDOW_BYTES,
 } from '@coppice/protocol'
 import type { Change, ChangesMessage, Clock, CoppiceError, Index, Random, WatchEndMessage } from '@coppice/protocol'
@@ -17,7 +18,7 @@ import { ReplicaChoice } from './replica-choice.js'
 import type { Routing } from './routing.js'
 
 const AVOID_BASE_MS = 10
-/** Consumed bytes are told in portions of this part of the window. */
+/** Consumed bytes are told in portions of this part of the window, or of WATCH_CREDIT_BYTES. */
 const CREDIT_PART = 1 / 4
 /** A watch that every member refused so often will not be served. */
 const MAX_REFUSALS_PER_MEMBER = 3
@@ -187,7 +188,12 @@ export class Watches {
     const { link } = watch
     watch.outstanding = Math.max(0, watch.outstanding - bytes)
     watch.consumed += bytes
-    if (watch.consumed < watch.windowBytes * CREDIT_PART || link === undefined || !this.#byId.has(watch.id)) return
+    if (
+      watch.consumed < Math.min(watch.windowBytes * CREDIT_PART, WATCH_CREDIT_BYTES) ||
+      link === undefined ||
+      !this.#byId.has(watch.id)
+    )
+      return
     link.send({ kind: 'credit', watchId: watch.id, bytes: watch.consumed })
     watch.consumed = 0
   }

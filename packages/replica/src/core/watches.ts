@@ -9,6 +9,7 @@ import {
   MAX_WATCHES,
   MAX_WATCHES_PER_CONNECTION,
   WATCH_BATCH_BYTES,
+  WATCH_CREDIT_BYTES,
   Writer,
 } from '@coppice/protocol'
 import type {
@@ -298,7 +299,9 @@ export class Watches {
   }
 
   #maySend(watch: Watch): boolean {
-    return watch.credit > 0 && (watch.underWay === 0 || this.#underWay < MAX_WATCH_BYTES_UNDER_WAY)
+    if (watch.credit <= 0) return false
+    // Less than a portion may have been consumed and not told yet: who waited for that would wait for ever.
+    return watch.underWay < WATCH_CREDIT_BYTES || this.#underWay < MAX_WATCH_BYTES_UNDER_WAY
   }
 
   #send(watch: Watch, changes: Ops, next: Index, at: Position): void {
