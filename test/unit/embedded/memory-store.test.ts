@@ -12,6 +12,8 @@ const meta = formatMeta({ id: 'r1', group: 'main', storeId: 's1' })
 const bytes = (n: number): Uint8Array => new Uint8Array(40).fill(n)
 const chunks = [bytes(1), bytes(2)]
 
+const origin = { snapshotId: 'theirs', index: 12, lineage: [[0, 0]] as const, chunks: 3, totalBytes: 120 }
+
 /** Effects as a core gives them, each durable before the next. */
 const EFFECTS: readonly (readonly DiskWrite[])[] = [
   [recordOf(1, 2)],
@@ -27,6 +29,10 @@ const EFFECTS: readonly (readonly DiskWrite[])[] = [
   [{ kind: 'snapshotDrop', snapshotId: 'b' }],
   [{ kind: 'cutPrefix', below: 3 }],
   [recordOf(9)],
+  [{ kind: 'snapshotBegin', snapshotId: 'c', origin }],
+  [chunkOf('c', 1, bytes(5))],
+  [{ kind: 'snapshotBegin', snapshotId: 'd', origin, resumes: 'c' }],
+  [chunkOf('d', 0, bytes(6))],
 ]
 
 async function contentOf(store: ReplicaStorage) {
@@ -55,7 +61,9 @@ async function contentOf(store: ReplicaStorage) {
     ['b', 0],
   ] as const)
     pieces.push(await store.readSnapshot(id, chunk))
-  return { meta: { ...store.meta, storeId: '' }, snapshot, records, slices, pieces }
+  // The chunks that are here are a set.
+  const unfinished = store.unfinished && { ...store.unfinished, have: [...store.unfinished.have].sort() }
+  return { meta: { ...store.meta, storeId: '' }, unfinished, snapshot, records, slices, pieces }
 }
 
 async function written(store: ReplicaStorage, effects: readonly (readonly DiskWrite[])[]): Promise<void> {
