@@ -24,8 +24,9 @@ while (!ending) {
         break
       }
     }
-    // Now and then it is left to expire.
+    // Now and then it is given up as if it had expired.
     if (Math.random() < 0.9) await lock.release({ timeout: '5s' })
+    else await lock.abandon({ timeout: '5s' })
   } catch (error) {
     console.log(`error ${error.code ?? error.message}`)
     await sleep(100)
