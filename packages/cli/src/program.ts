@@ -19,6 +19,7 @@ import { addReconfigure } from './verbs/reconfigure.js'
 import { addReplica } from './verbs/replica.js'
 import { addRestart } from './verbs/restart.js'
 import { addServer } from './verbs/server.js'
+import { addSession } from './verbs/session.js'
 import { addSim } from './verbs/sim.js'
 import { addStatus } from './verbs/status.js'
 import { addTxn } from './verbs/txn.js'
@@ -61,7 +62,7 @@ Examples:
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
   const look = [addStatus, addEpochs, addVerify]
   const members = [addReconfigure, addHandover, addAffinity, addReplica, addConfigsvc, addRestart]
-  const change = [...members, addKv, addTxn, addLock, addElect, addChaos]
+  const change = [...members, addKv, addTxn, addLock, addElect, addSession, addChaos]
   for (const add of [addDev, addServer, ...look, ...change, addBench, addSim, addCheckHistory, addCompletion])
     add(program)
   overrideExits(program)

@@ -40,6 +40,10 @@ export const EXPECTED_COVERAGE = [
   'watchedChanges',
   'watchResumptions',
   'watchCompactions',
+  'ticks',
+  'expiredKeys',
+  'endedSessions',
+  'repeatedOnce',
 ] as const
 /** A situation that many seeds together must come to. */
 export type CoverageName = (typeof EXPECTED_COVERAGE)[number]
@@ -91,5 +95,9 @@ export function coverageOf(cluster: Cluster): Coverage {
     watchedChanges: workload?.watches.changes ?? 0,
     watchResumptions: workload?.watches.resumptions ?? 0,
     watchCompactions: workload?.watches.compactions ?? 0,
+    ticks: oracle.ledger.ticks,
+    expiredKeys: workload?.endings.expired ?? 0,
+    endedSessions: workload?.endings.ended ?? 0,
+    repeatedOnce: workload?.endings.repeated ?? 0,
   }
 }

@@ -43,6 +43,8 @@ export interface Plan {
   readonly watchers: boolean
   /** Bytes of changes that replicas keep for them. */
   readonly changeLogBytes: number
+  /** Keys with a ttl, sessions, idempotency keys. */
+  readonly endings: boolean
   /** Replicas and clients stand in zones, most load comes from one of them, now from this and now from that, and the primary follows. */
   readonly zoned: boolean
 }
@@ -88,12 +90,14 @@ export function planOf(random: Prng): Plan {
   const txns = random.chance(0.15)
   const watchers = random.chance(0.4)
   const changeLogBytes = random.pick([3_000, 20_000, 1_000_000])
+  const endings = random.chance(0.12)
   return {
     ...plan,
     zoned,
     txns,
     watchers,
     changeLogBytes,
+    endings,
     params: zoned ? { ...params, affinity: QUICK_AFFINITY } : params,
   }
 }

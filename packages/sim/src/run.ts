@@ -55,7 +55,9 @@ async function runOnce(seed: number, options: RunOptions, trace: Trace): Promise
   const random = new Prng(seed)
   // A story is about the register calls alone, unless it says otherwise.
   const quiet =
-    options.story === undefined ? {} : { bank: false, locks: false, cache: false, txns: false, watchers: false }
+    options.story === undefined
+      ? {}
+      : { bank: false, locks: false, cache: false, txns: false, watchers: false, endings: false }
   const plan: Plan = { ...planOf(random.fork()), ...quiet, ...options.plan }
   const cluster = new Cluster(plan, random, trace, options.ports)
   const workload = new Workload(cluster)

@@ -39,6 +39,8 @@ export function exitCodeOf(error: unknown): number {
     case 'FENCED':
     case 'LOCK_BUSY':
     case 'LOCK_LOST':
+    case 'SESSION_ENDED':
+    case 'IDEMPOTENCY_CONFLICT':
     case 'CONFLICT':
       return EXIT.conditionNotMet
     case 'INVALID_ARGUMENT':

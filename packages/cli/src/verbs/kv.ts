@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { settingsFor, withDb } from '../base/context.js'
 import { CliError, EXIT } from '../base/exit.js'
-import { countOption } from '../base/options.js'
+import { countOption, durationOption } from '../base/options.js'
 import { print, printJson } from '../base/output.js'
 import { exportTree } from '../kv/export.js'
 import { importTree } from '../kv/import.js'
@@ -61,27 +61,32 @@ function addPut(kv: Command): void {
     .argument('[value]', 'the value; - reads stdin')
     .option('--file <path>', 'the value is the content of this file')
     .option('--if-version <n>', 'only if the key has this version; 0: only if it is missing', countOption(0))
+    .option('--ttl <duration>', 'the key is gone so long after; without it the key stays', durationOption)
+    .option('--idempotency-key <name>', 'written once, however often and by whom this is repeated')
     .addHelpText(
       'after',
-      '\nExamples:\n  coppice kv put greeting hello\n  tar c . | coppice kv put backup -\n  coppice kv put logo.png --file logo.png',
+      '\nExamples:\n  coppice kv put greeting hello\n  coppice kv put token 4711 --ttl 5m\n  tar c . | coppice kv put backup -\n  coppice kv put logo.png --file logo.png',
     )
     .action(
       async (
         key: string,
         value: string | undefined,
-        flags: { file?: string; ifVersion?: number },
+        flags: { file?: string; ifVersion?: number; ttl?: number; idempotencyKey?: string },
         command: Command,
       ) => {
         const settings = settingsFor(command)
         const bytes = valueOf(value, flags.file)
-        const { ifVersion } = flags
+        const { ifVersion, ttl, idempotencyKey } = flags
+        const options = { ttl, idempotencyKey }
         if (ifVersion === undefined) {
-          const { version } = await withDb(settings, DEFAULT_TIMEOUT_MS, (db) => db.kv.bytes.put(key, bytes))
+          const { version } = await withDb(settings, DEFAULT_TIMEOUT_MS, (db) => db.kv.bytes.put(key, bytes, options))
           if (settings.output === 'json') printJson({ key, version })
           else print(`version ${version}`)
           return
         }
-        const result = await withDb(settings, DEFAULT_TIMEOUT_MS, (db) => db.kv.bytes.put(key, bytes, { ifVersion }))
+        const result = await withDb(settings, DEFAULT_TIMEOUT_MS, (db) =>
+          db.kv.bytes.put(key, bytes, { ...options, ifVersion }),
+        )
         showConditional(settings.output === 'json', key, result)
       },
     )

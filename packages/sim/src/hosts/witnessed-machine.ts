@@ -1,24 +1,40 @@
 // The key-value machine with a witness: the oracle hears of every operation that is really applied, so that "exactly once" can be
-// checked on the log that came to be committed.
+// checked on the log that came to be committed, and of every change that the machine tells.
 import type { BytesPort, Index, Millis, Writer } from '@coppice/protocol'
 import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
 import { KvMachine } from '@coppice/vkv/core'
+import { Endings, type Told } from '../oracle/endings.js'
 
 export interface ApplyWitness {
   applied(index: Index, operation: string): void
   /** A query was answered with these bytes, which depend on the entry `version`. */
   answered(answer: string, version: Index): void
+  /** The machine told a change. */
+  changed(told: Told): void
 }
 
 export class WitnessedMachine implements StateMachine {
   readonly #machine: KvMachine
   readonly #witness: ApplyWitness
   readonly #bytes: BytesPort
+  /** Undefined: it did not see all entries. */
+  #endings: Endings | undefined = new Endings()
+  readonly #told: Told[] = []
+  #changes: ChangeSink | undefined
+  readonly #sink: ChangeSink
 
   constructor(bytes: BytesPort, witness: ApplyWitness) {
     this.#machine = new KvMachine(bytes)
     this.#witness = witness
     this.#bytes = bytes
+    this.#sink = {
+      change: (stream, kind, topic, topicStart, topicEnd, payload, payloadStart, payloadEnd) => {
+        const told = { stream, kind, topic: bytes.latin1(topic, topicStart, topicEnd) }
+        this.#told.push(told)
+        witness.changed(told)
+        this.#changes!.change(stream, kind, topic, topicStart, topicEnd, payload, payloadStart, payloadEnd)
+      },
+    }
   }
 
   get digest(): string {
@@ -37,7 +53,9 @@ export class WitnessedMachine implements StateMachine {
     return this.#machine.dueAt
   }
   tick(index: Index, elapsedMs: Millis, changes: ChangeSink): void {
-    this.#machine.tick(index, elapsedMs, changes)
+    this.#changes = changes
+    this.#machine.tick(index, elapsedMs, this.#sink)
+    this.#endings?.ticked(index, elapsedMs, this.#told.splice(0))
   }
   apply(
     index: Index,
@@ -49,7 +67,9 @@ export class WitnessedMachine implements StateMachine {
     changes: ChangeSink,
   ): void {
     this.#witness.applied(index, this.#bytes.latin1(buffer, start, end))
-    this.#machine.apply(index, elapsedMs, buffer, start, end, out, changes)
+    this.#changes = changes
+    this.#machine.apply(index, elapsedMs, buffer, start, end, out, this.#sink)
+    this.#endings?.applied(index, elapsedMs, buffer, start, end, this.#told.splice(0))
   }
   read(buffer: Uint8Array, start: number, end: number, out: Writer): Index {
     const from = out.length
@@ -61,6 +81,7 @@ export class WitnessedMachine implements StateMachine {
     return this.#machine.getState()
   }
   setState(): StateLoader {
+    this.#endings = undefined
     return this.#machine.setState()
   }
   hash(): string {

@@ -7,8 +7,8 @@ import { EventQueue } from './event-queue.js'
 import type { Scheduled } from './event-queue.js'
 import { check } from './violation.js'
 
-/** Enough for the longest await chain of the clients (measured: 9); more only costs time. */
-const HOPS = 14
+/** Enough for the longest await chain of the clients (measured: 15, the page of a range after a pause); more only costs time. */
+const HOPS = 20
 /** Steps of a run, and drains after one event, above which something turns in a circle (I10). */
 const MAX_STEPS = 500_000
 const MAX_DRAINS = 1_000

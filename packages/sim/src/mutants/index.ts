@@ -3,6 +3,7 @@ import { CACHE_MUTANTS } from './caches.js'
 import { CONFIG_MUTANTS } from './config.js'
 import type { Mutant } from './mutant.js'
 import { DRAIN_MUTANTS } from './drain.js'
+import { ENDING_MUTANTS } from './endings.js'
 import { LEARN_MUTANTS } from './learn.js'
 import { LOCK_MUTANTS } from './locks.js'
 import { REPLICA_MUTANTS } from './replica.js'
@@ -19,4 +20,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...CACHE_MUTANTS,
   ...WATCH_MUTANTS,
   ...LOCK_MUTANTS,
+  ...ENDING_MUTANTS,
 ]

@@ -17,6 +17,7 @@ import type { ReplicaHost } from '../hosts/replica-host.js'
 import type { ReplicaStore } from '../hosts/replica-store.js'
 import { check } from '../kernel/violation.js'
 import { Commits } from './commits.js'
+import type { Told } from './endings.js'
 import { Ledger } from './ledger.js'
 import { Logs } from './logs.js'
 import { Registers } from './registers.js'
@@ -27,6 +28,8 @@ export class Oracle {
   readonly logs = new Logs()
   readonly ledger: Ledger
   readonly commits: Commits
+  /** Told of every change that a machine tells, committed or not, by everyone who applies it. */
+  onChange: ((told: Told) => void) | undefined
   /** Set by the cluster. */
   replicas: readonly ReplicaHost[] = []
   readonly #durableEpoch = new Map<string, number>()
@@ -82,6 +85,10 @@ export class Oracle {
   /** A machine applied an operation. */
   applied(index: Index, operation: string): void {
     this.ledger.applied(index, operation)
+  }
+
+  changed(told: Told): void {
+    this.onChange?.(told)
   }
 
   /** A machine answered a query: equal answers may depend on less, so the least version is kept. */

@@ -2,6 +2,7 @@
 import { CACHE_STORIES } from './mutant-caches.js'
 import { DRAIN_STORIES } from './mutant-drains.js'
 import { CONFIG_SERVER_STORIES } from './mutant-config-servers.js'
+import { ENDING_STORIES } from './mutant-endings.js'
 import { EPOCH_STORIES } from './mutant-epochs.js'
 import { LEARN_STORIES } from './mutant-learners.js'
 import { LEASE_STORIES } from './mutant-leases.js'
@@ -25,4 +26,5 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...CACHE_STORIES,
   ...WATCH_STORIES,
   ...LOCK_STORIES,
+  ...ENDING_STORIES,
 ]

@@ -10,6 +10,7 @@ import { ZONES } from '../zones.js'
 import { BankClients } from './bank-clients.js'
 import { CacheClients } from './cache-clients.js'
 import { Calls } from './calls.js'
+import { EndingClients } from './ending-clients.js'
 import { History } from './history.js'
 import { LockClients } from './lock-clients.js'
 import { TxnClients } from './txn-clients.js'
@@ -38,6 +39,7 @@ export class Workload {
   readonly caches: CacheClients
   readonly txns: TxnClients
   readonly watches: WatchClients
+  readonly endings: EndingClients
   readonly cluster: Cluster
   #clients: Client[] = []
   stopping = false
@@ -61,6 +63,7 @@ export class Workload {
     this.caches = new CacheClients(this)
     this.txns = new TxnClients(this)
     this.watches = new WatchClients(this)
+    this.endings = new EndingClients(this)
   }
 
   start(): void {
@@ -71,6 +74,7 @@ export class Workload {
     if (plan.cache) this.caches.start()
     if (plan.txns) this.txns.start()
     if (plan.watchers) this.watches.start()
+    if (plan.endings) this.endings.start()
   }
 
   /** Clients finish what they have begun and begin nothing more. */
@@ -213,6 +217,7 @@ export class Workload {
     if (plan.bank) this.bank.finish(answerBoundMs)
     if (plan.locks) this.locks.finish(answerBoundMs)
     if (plan.txns) this.txns.finish()
+    if (plan.endings) this.endings.finish(answerBoundMs)
   }
 
   async #probe(clerk: Clerk): Promise<void> {

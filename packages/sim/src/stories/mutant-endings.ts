@@ -1,0 +1,128 @@
+// Directed stories about what ends by the log's time: keys with a ttl, sessions, idempotency keys (PROTOCOL 6, expiry by log position).
+import { Db } from '@coppice/vkv/core'
+import { check } from '../kernel/violation.js'
+import { scripted } from './mutant-kit.js'
+import type { Script, Scripted } from './mutant-kit.js'
+import type { Story } from './stories.js'
+
+/** Between two ticks, ms of the primary's clock; and what a rounded millisecond and the network's way of looking add. */
+const TICK_MS = 10
+const ROUNDING_MS = 3
+
+function connect(s: Script, client: Scripted): Db {
+  s.w.endings.watch()
+  return new Db(client.clerk, { text: s.c.text })
+}
+
+export const ENDING_STORIES: readonly Story[] = [
+  // Keys end in one tick at every member, not before their time and at most a tick after it; one that was written again stays.
+  scripted('keys-end-in-their-tick', async (s) => {
+    const db = connect(s, s.client('writer'))
+    const { drift } = s.c.plan.params
+    for (let i = 1; i <= 5; i++) {
+      const key = `t/${i}`
+      await s.w.endings.put(db, key, 120, 5_000)
+      const answered = s.c.kernel.now
+      await db.kv.put(`stays/${i}`, 'v', { ttl: 60 })
+      await db.kv.put(`stays/${i}`, 'w')
+      const latest = answered + (120 + TICK_MS + ROUNDING_MS) / (1 - drift)
+      const ended = await s.until(() => s.w.endings.expired === i, latest - s.c.kernel.now)
+      check(ended, 'endings', () => `${key} has not ended at ${latest}`)
+      // The tick is committed by then.
+      await s.sleep(20)
+      check((await db.kv.get(key)) === undefined, 'endings', () => `${key} is read after its end`)
+      check((await db.kv.get(`stays/${i}`)) === 'w', 'endings', () => `stays/${i} has ended`)
+    }
+  }),
+  // A record waits for a slow disk and grows; a put with a ttl arrives when the record has been open for longer than that ttl.
+  scripted('ttl-in-a-record-begun-earlier', async (s) => {
+    const [primary, backup] = s.members
+    const writer = s.client('writer')
+    const db = connect(s, writer)
+    await writer.puts('x', 2)
+    backup!.disk.slowness = 500
+    const next = (): number => primary!.view!.nextIndex
+    const begun = next()
+    const first = writer.put('x')
+    await s.until(() => next() > begun)
+    await s.sleep(2)
+    const second = writer.put('y')
+    await s.until(() => next() > begun + 1)
+    await s.sleep(150)
+    const third = s.w.endings.put(db, 't/1', 60, 5_000)
+    await s.until(() => s.w.endings.expired === 1, 1_500)
+    backup!.disk.slowness = 1
+    await Promise.all([first, second, third])
+    await s.until(() => s.w.endings.expired === 1)
+  }),
+  // A session lives for many times its ttl, over the death of the primary, and ends with its keys when its process dies.
+  scripted(
+    'session-outlives-its-ttl-and-a-primary',
+    async (s) => {
+      const owner = s.client('owner')
+      const db = connect(s, owner)
+      const other = connect(s, s.client('other'))
+      const session = await db.session({ ttl: 2_000 })
+      s.w.endings.own(session, owner.host)
+      await db.kv.put('e/1', 'v', { session })
+      await db.kv.put('e/2', 'v', { session })
+      await s.sleep(3_000)
+      s.crash(s.members[0]!)
+      await s.until(() => s.running(2))
+      await s.sleep(2_500)
+      check(session.valid && (await other.kv.get('e/1')) === 'v', 'endings', () => 'the session did not live on')
+      owner.host.crash()
+      await s.until(() => s.w.endings.ended === 1)
+      // It is committed by then.
+      await s.sleep(20)
+      const left = await other.kv.getMany(['e/1', 'e/2'])
+      check(
+        left.every((value) => value === undefined),
+        'endings',
+        () => 'keys outlive their session',
+      )
+    },
+    { healMs: 12_000 },
+  ),
+  // A keep-alive arrives, its answer comes late, and no further one arrives: the session's time counts from when it was sent.
+  scripted(
+    'answer-of-a-keep-alive-comes-late',
+    async (s) => {
+      const owner = s.client('owner')
+      const db = connect(s, owner)
+      const session = await db.session({ ttl: 3_000 })
+      s.w.endings.own(session, owner.host)
+      await db.kv.put('e/1', 'v', { session })
+      const servers = s.c.replicas.map((r) => r.id)
+      await s.sleep(800)
+      for (const id of servers) s.c.network.block(id, owner.host.id)
+      await s.sleep(1_650)
+      for (const id of servers) {
+        s.c.network.block(owner.host.id, id)
+        s.c.network.unblock(id, owner.host.id)
+      }
+      await s.until(() => s.w.endings.ended === 1, 3_500)
+      check(s.w.endings.ended === 1, 'story', () => 'the session has not ended')
+    },
+    { healMs: 9_000 },
+  ),
+  // The process that wrote under an idempotency key dies with its answer; others write the same.
+  scripted('repeated-under-its-idempotency-key', async (s) => {
+    const first = s.client('first')
+    const options = { idempotencyKey: 'order 7' }
+    const next = (): number => s.members[0]!.view!.nextIndex
+    const db = connect(s, first)
+    await first.puts('x', 1)
+    const begun = next()
+    void db.kv.put('order', 'paid', options)
+    await s.until(() => next() > begun)
+    first.host.crash()
+    const versions = new Set<number>()
+    for (const name of ['second', 'third']) {
+      const other = connect(s, s.client(name))
+      versions.add((await other.kv.put('order', 'paid', options)).version)
+      await other.kv.put('order', 'shipped')
+    }
+    check(versions.size === 1, 'endings', () => `the order is paid at ${[...versions].join(' and ')}`)
+  }),
+]
