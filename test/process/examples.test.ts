@@ -46,6 +46,12 @@ the order is shipped
 turned on: true true
 a second later: false false
 `,
+  'leader-election.mjs': `leader 1: the store names it too: true
+leader 2: the store names it too: true
+leader 3: the store names it too: true
+three different leaders: true
+their tokens grow: true
+`,
   'rate-limiter.mjs': `20 calls at once: 5 allowed
 another user: allowed
 `,
