@@ -42,8 +42,8 @@ export const ENDING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'vkv/dist/core/kv-machine.js',
-        find: 'if (op.ttlMs !== 0 || session !== 0 || this.#lifetimes.table.count > 0) {',
-        replace: 'if (op.ttlMs !== 0 || session !== 0) {',
+        find: 'if (ttlMs !== 0 || session !== 0 || this.#lifetimes.table.count > 0) {',
+        replace: 'if (ttlMs !== 0 || session !== 0) {',
       },
     ],
     story: 'keys-end-in-their-tick',
