@@ -1,4 +1,5 @@
 // The client cache: answers from memory under leases, stays linearizable, never starves a writer.
+import { CoppiceError } from '@coppice/protocol'
 import { expect, test } from 'vitest'
 import { Db } from '@coppice/vkv/core'
 import { World } from './memory-clerk.js'
@@ -163,4 +164,33 @@ test('cached_badOptions_refused', () => {
   const { db } = open(new World(9))
   expect(() => db.cached({ lease: 50 })).toThrow('lease of 50 ms is not between 100 and 60000 ms')
   expect(() => db.cached({ max: 0 })).toThrow('max of 0')
+})
+
+test('get_whoAskedFirstGivesUp_theOthersAreAnswered', async () => {
+  const world = new World(10)
+  const { db } = open(world)
+  const cache = db.cached({ lease: '10s' })
+  const gone = new AbortController()
+  const first = cache.get('k', { signal: gone.signal })
+  const second = cache.get('k')
+  gone.abort(new Error('enough'))
+  await expect(world.run(first)).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(await world.run(second)).toBeUndefined()
+  await expect(world.run(cache.get('other', { timeout: 1 }))).rejects.toMatchObject({ code: 'TIMEOUT' })
+})
+
+test('get_holderHasEnded_anotherIsOpened', async () => {
+  const world = new World(11)
+  const { clerk, db } = open(world)
+  const cache = db.cached({ lease: 200 })
+  await world.run(cache.get('k'))
+  // Nothing of this client arrives for a while, though it lives.
+  clerk.onSubmit = () => new CoppiceError('lost', { code: 'TIMEOUT', outcome: 'not-applied' })
+  await world.pass(1_000)
+  clerk.onSubmit = undefined
+  expect(await world.run(cache.get('k'))).toBeUndefined()
+  await world.run(cache.get('k'))
+  const { hits } = cache
+  await world.run(cache.get('k'))
+  expect(cache.hits).toBe(hits + 1)
 })

@@ -70,21 +70,27 @@ export class CacheHolder {
   async ensure(budget: Budget): Promise<Index> {
     this.#usedAt = this.#clerk.clock.now()
     if (this.#id !== 0 || this.#closed) return this.#id
-    this.#opening ??= this.#open(budget).finally(() => (this.#opening = undefined))
-    return this.#opening
+    // It is everybody's: it goes on when the one who asked first gives up.
+    this.#opening ??= this.#open().finally(() => (this.#opening = undefined))
+    return budget.within(this.#opening, 'cached read')
   }
 
-  async #open(budget: Budget): Promise<Index> {
+  async #open(): Promise<Index> {
     const sentAt = this.#clerk.clock.now()
-    const id = decodeCacheOpened(await this.#clerk.submit(encodeCacheOpen(this.ttlMs), budget.next('cached read')))
+    const id = decodeCacheOpened(await this.#clerk.submit(encodeCacheOpen(this.ttlMs)))
     if (id === 0 || this.#closed) return 0
     this.#id = id
     this.#validUntil = sentAt + this.#safeMs(this.ttlMs)
     const filter = { stream: STREAM_CACHES, topic: topicOfHolder(id), exact: true, from: id + 1 }
-    this.#watch = this.#clerk.watch(filter, {
-      changes: (batch) => this.#onChanges(id, batch),
-      end: () => this.#lose(id),
-    })
+    try {
+      this.#watch = this.#clerk.watch(filter, {
+        changes: (batch) => this.#onChanges(id, batch),
+        end: () => this.lose(id),
+      })
+    } catch (error) {
+      this.lose(id)
+      throw error
+    }
     this.#keepLater(id, this.ttlMs / KEEPS)
     return id
   }
@@ -121,7 +127,7 @@ export class CacheHolder {
     while (id !== 0 && this.#forgets.length > 0) {
       const some = this.#forgets.splice(0, MAX_FORGET)
       // A lease that cannot be given back holds a writer up: then all end together.
-      this.#clerk.submit(encodeCacheForget(id, some)).catch(() => this.#lose(id))
+      this.#clerk.submit(encodeCacheForget(id, some)).catch(() => this.lose(id))
     }
     this.#forgets = []
   }
@@ -153,31 +159,31 @@ export class CacheHolder {
   async #keep(id: Index): Promise<void> {
     if (id !== this.#id) return
     const sentAt = this.#clerk.clock.now()
-    if (sentAt - this.#usedAt > Math.max(MIN_IDLE_MS, IDLE_TTLS * this.ttlMs)) return this.#lose(id)
+    if (sentAt - this.#usedAt > Math.max(MIN_IDLE_MS, IDLE_TTLS * this.ttlMs)) return this.lose(id)
     this.flush()
     try {
       const { status, index } = decodeKeepReply(
         await this.#clerk.submit(encodeCacheKeep(id), { timeoutMs: Math.max(this.ttlMs, 1_000) }),
       )
       if (id !== this.#id) return
-      if (status === KEEP_UNKNOWN) return this.#lose(id)
+      if (status === KEEP_UNKNOWN) return this.lose(id)
       if (status === KEEP_REVOKED) {
         // What the watch should have told was lost or is late: the writers must not wait for it.
         this.#events.allRevoked(index)
-        this.#clerk.submit(encodeCacheDrop(id, index)).catch(() => this.#lose(id))
+        this.#clerk.submit(encodeCacheDrop(id, index)).catch(() => this.lose(id))
       }
       this.#validUntil = Math.max(this.#validUntil, sentAt + this.#safeMs(this.ttlMs))
       this.#keepLater(id, this.ttlMs / KEEPS)
     } catch {
       // Any failure may pass; the leases' time stands whatever becomes of the keeping. One that is over for long is given up.
       if (id !== this.#id) return
-      if (this.#clerk.clock.now() - this.#validUntil > this.ttlMs) this.#lose(id)
+      if (this.#clerk.clock.now() - this.#validUntil > this.ttlMs) this.lose(id)
       else this.#keepLater(id, this.ttlMs / 10)
     }
   }
 
-  /** Gives the holder up; the next read opens another. */
-  #lose(id: Index): void {
+  /** Gives the holder of this id up; the next read opens another. */
+  lose(id: Index): void {
     if (id !== this.#id) return
     this.#end()
     this.#clerk.submit(encodeCacheClose(id)).catch(() => {

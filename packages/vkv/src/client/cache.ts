@@ -7,6 +7,7 @@ import {
   encodeCacheLease,
   LEASE_GRANTED,
   LEASE_NEVER,
+  LEASE_UNKNOWN,
   MAX_HOLDER_TTL_MS,
   MIN_HOLDER_TTL_MS,
   NO_END,
@@ -121,7 +122,7 @@ export class Cache<V = string> {
     const budget = new Budget(this.#clerk, this.#ports, options)
     const other = this.#flights.get(name)
     if (other !== undefined) {
-      await other.done
+      await budget.within(other.done, 'cached read')
       // The lease it came with is in force now, so the value is the present one. Without it that is not known.
       const cached = this.#lookUp(name)
       if (cached !== undefined) return this.#valueOf(name, cached)
@@ -137,6 +138,7 @@ export class Cache<V = string> {
       const reply = decodeLeaseReply(
         await this.#clerk.submit(encodeCacheLease(holder, keyBytes), budget.next('cached read')),
       )
+      if (reply.status === LEASE_UNKNOWN) this.#holder.lose(holder)
       if (reply.status === LEASE_NEVER) return await this.#kv.get(key, budget.rest('cached read'))
       const bytes = reply.found?.value
       const value = bytes === undefined ? undefined : this.#kv.view.decode(keyBytes, bytes)
