@@ -21,6 +21,11 @@ export function isCacheOperation(kind: number): boolean {
   return kind >= OP_CACHE_OPEN && kind <= OP_CACHE_CLOSE
 }
 
+/** Whether a holder's time begins anew with it. */
+export function prolongsHolder(kind: number): boolean {
+  return kind === OP_CACHE_OPEN || kind === OP_CACHE_KEEP
+}
+
 /** Of a holder, ms. */
 export const MIN_HOLDER_TTL_MS = 100
 export const MAX_HOLDER_TTL_MS = 60_000

@@ -5,7 +5,7 @@ import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppi
 import { Agenda } from './agenda.js'
 import { applyTxn, type KeyWriter } from './apply-txn.js'
 import { CacheLeases, type LeasedKeys } from './cache-leases.js'
-import { cacheOperationProblem, isCacheOperation } from './cache-operations.js'
+import { cacheOperationProblem, isCacheOperation, prolongsHolder } from './cache-operations.js'
 import { TableCapture, TableLoader } from './capture.js'
 import { CHANGE_DELETE, CHANGE_PUT, STREAM_KEYS } from './changes.js'
 import { endDue, endSession } from './endings.js'
@@ -124,7 +124,7 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
   }
 
   readsTime(buffer: Uint8Array, start: number): boolean {
-    return readsTime(buffer, start)
+    return readsTime(buffer, start) || prolongsHolder(buffer[start]!)
   }
 
   validateQuery(buffer: Uint8Array, start: number, end: number): string | undefined {
