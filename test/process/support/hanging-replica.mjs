@@ -39,11 +39,17 @@ class HangingStorage {
   drained() {
     return this.hanging ? new Promise(() => undefined) : this.#inner.drained()
   }
-  recover(sink, onProgress) {
-    return this.#inner.recover(sink, onProgress)
+  get unfinished() {
+    return this.#inner.unfinished
+  }
+  recover(sink, known, onProgress) {
+    return this.#inner.recover(sink, known, onProgress)
   }
   close() {
     return this.#inner.close()
+  }
+  abandon() {
+    return this.#inner.abandon()
   }
   toggle() {
     this.hanging = !this.hanging
