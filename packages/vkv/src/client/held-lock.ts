@@ -16,6 +16,7 @@ import { plainAbort } from './abort.js'
 import { Budget, pause, type Options } from './budget.js'
 import { textKv, type Kv } from './kv.js'
 import type { AbortHandle, KvPorts } from './ports.js'
+import { safeSessionMs } from './session.js'
 
 /** A holding is renewed so often in its ttl. */
 const RENEWALS = 4
@@ -27,7 +28,7 @@ const RENEWALS = 4
  * A ttl below four times that keeps a quarter of itself in hand.
  */
 export function safeTtlMs(ttlMs: number, params: Pick<Params, 'drift' | 'failMs'>): number {
-  return (ttlMs * (1 - params.drift)) / (1 + params.drift) - Math.min(params.failMs, ttlMs / 4)
+  return safeSessionMs(ttlMs, params) - Math.min(params.failMs, ttlMs / 4)
 }
 
 /** How the lock was found; `expired`: the former holder did not release it, so what it was doing may be half done. */

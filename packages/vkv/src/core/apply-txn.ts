@@ -8,8 +8,8 @@
 import { MAX_STORED_REPLY_BYTES, readU32, readU53, type Index, type Millis, type Writer } from '@coppice/protocol'
 import type { ChangeSink } from '@coppice/replica'
 import type { CacheLeases } from './cache-leases.js'
-import { brokenGuard, fenceOf } from './lock-record.js'
-import { readU16 } from './operations.js'
+import { brokenGuard, writeBroken } from './lock-record.js'
+import { readU16, writeU16 } from './operations.js'
 import type { Table } from './table.js'
 import {
   EXISTS,
@@ -62,7 +62,10 @@ export function applyTxn(
   changes: ChangeSink,
 ): void {
   const broken = brokenGuard(store.locks, b, txn.guardsAt, txn.guards)
-  if (broken >= 0) return refuseFenced(txn, broken, b, store.locks, out)
+  if (broken >= 0) {
+    out.u8(TXN_FENCED)
+    return writeBroken(store.locks, b, txn.guardsAt, broken, out)
+  }
   const failed = firstFailed(txn, b, store.keys)
   const steps = failed < 0 ? txn.success : txn.failure
   const at = failed < 0 ? txn.successAt : txn.failureAt
@@ -85,14 +88,6 @@ export function applyTxn(
     return
   }
   writeKeys(b, at, steps, index, store, changes)
-}
-
-function refuseFenced(txn: ParsedTxn, broken: number, b: Uint8Array, locks: Table, out: Writer): void {
-  let at = txn.guardsAt
-  for (let i = 0; i < broken; i++) at += 10 + readU16(b, at)
-  out.u8(TXN_FENCED)
-  out.u8(broken)
-  out.u53(fenceOf(locks, b, at + 2, at + 2 + readU16(b, at)))
 }
 
 /** Number of the first comparison that does not hold; -1: all do. */
@@ -198,9 +193,4 @@ function writeKeys(
     if (kind === STEP_PUT) store.putKey(handle, index, b, keyStart, afterKey, afterKey + 4, at, 0, 0, changes)
     else if (kind === STEP_DELETE && handle !== 0) store.removeKey(handle, index, b, keyStart, afterKey, changes)
   }
-}
-
-function writeU16(out: Writer, value: number): void {
-  out.u8(value)
-  out.u8(value >>> 8)
 }

@@ -7,7 +7,7 @@
 //   drop:   u8 44 · u53 holder · u53 upTo                                   answers u8 1
 //   close:  u8 45 · u53 holder                                              answers u8 1
 import { readU32, readU53, Reader, Writer, type Index } from '@coppice/protocol'
-import { keyEnd, readU16, writeKey } from './operations.js'
+import { keyEnd, readU16, writeKey, writeU16 } from './operations.js'
 import { readFound, type Found } from './replies.js'
 
 export const OP_CACHE_OPEN = 40
@@ -81,8 +81,7 @@ export function encodeCacheLease(holder: Index, key: Uint8Array): Uint8Array {
 /** The operation that gives leases back. */
 export function encodeCacheForget(holder: Index, keys: readonly Forgotten[]): Uint8Array {
   const w = ofHolder(OP_CACHE_FORGET, holder, 11 + 64 * keys.length)
-  w.u8(keys.length)
-  w.u8(keys.length >>> 8)
+  writeU16(w, keys.length)
   for (const { key, upTo } of keys) {
     w.u53(upTo)
     writeKey(w, key)

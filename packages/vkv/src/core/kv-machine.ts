@@ -11,7 +11,7 @@ import { CHANGE_DELETE, CHANGE_PUT, STREAM_KEYS } from './changes.js'
 import { endDue, endSession } from './endings.js'
 import { IdempotencyTable } from './idempotency-table.js'
 import { Lifetimes } from './lifetimes.js'
-import { brokenGuard, fenceOf } from './lock-record.js'
+import { brokenGuard, fenceOf, writeBroken } from './lock-record.js'
 import { LockTable } from './lock-table.js'
 import {
   OP_ACQUIRE,
@@ -211,7 +211,10 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     // The fences are checked in the entry that writes: a stale holder cannot come between.
     if (op.guards > 0) {
       const broken = brokenGuard(this.#locks.table, b, op.guardsAt, op.guards)
-      if (broken >= 0) return this.#refuseFenced(b, broken, out)
+      if (broken >= 0) {
+        out.u8(WRITE_FENCED)
+        return writeBroken(this.#locks.table, b, op.guardsAt, broken, out)
+      }
     }
     const handle = keys.find(b, op.keyStart, op.keyEnd)
     if (op.ifVersion >= 0 && (handle === 0 ? 0 : keys.versionOf(handle)) !== op.ifVersion) {
@@ -266,14 +269,6 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     this.#keys.remove(handle, index)
     if (this.#lifetimes.table.count > 0) this.#lifetimes.remove(index, b, keyStart, keyEnd)
     changes.change(STREAM_KEYS, CHANGE_DELETE, b, keyStart, keyEnd, b, keyEnd, keyEnd)
-  }
-
-  #refuseFenced(b: Uint8Array, broken: number, out: Writer): void {
-    let at = this.#op.guardsAt
-    for (let i = 0; i < broken; i++) at += 10 + readU16(b, at)
-    out.u8(WRITE_FENCED)
-    out.u8(broken)
-    out.u53(fenceOf(this.#locks.table, b, at + 2, at + 2 + readU16(b, at)))
   }
 
   #refuseMismatch(handle: number, out: Writer): void {

@@ -66,6 +66,13 @@ export function fenceOf(locks: Table, name: Uint8Array, start: number, end: numb
   return handle === 0 ? 0 : readU53(locks.pageOf(handle), locks.valueOffset(handle))
 }
 
+/** What a refusal says of a guard that does not hold: u8 its number · u53 the fence its lock has now. `at`: where the guards begin. */
+export function writeBroken(locks: Table, b: Uint8Array, at: number, broken: number, out: Writer): void {
+  for (let i = 0; i < broken; i++) at += 10 + readU16(b, at)
+  out.u8(broken)
+  out.u53(fenceOf(locks, b, at + 2, at + 2 + readU16(b, at)))
+}
+
 /** Number of the first of `count` guards at `at` that does not hold; -1: all do. */
 export function brokenGuard(locks: Table, b: Uint8Array, at: number, count: number): number {
   for (let i = 0; i < count; i++) {

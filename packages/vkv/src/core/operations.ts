@@ -124,14 +124,19 @@ function encodeWrite(
 }
 
 export function writeKey(w: Writer, key: Uint8Array): void {
-  w.u8(key.length)
-  w.u8(key.length >>> 8)
+  writeU16(w, key.length)
   w.raw(key)
 }
 
 export function writeGuard(w: Writer, guard: Guard): void {
   writeKey(w, guard.lock)
   w.u53(guard.fence)
+}
+
+/** Two bytes, the lower one first. */
+export function writeU16(w: Writer, value: number): void {
+  w.u8(value)
+  w.u8(value >>> 8)
 }
 
 export function readU16(b: Uint8Array, at: number): number {

@@ -6,7 +6,7 @@
 //   count:    u8 kind · u8 table · u8 flags · u16 n · start · u16 n · end
 import { EMPTY_BYTES, MAX_KEY_BYTES, readU32, Writer } from '@coppice/protocol'
 import { compareBytes } from './compare-bytes.js'
-import { keyEnd, readU16, writeGuard, writeKey, type Guard } from './operations.js'
+import { keyEnd, readU16, writeGuard, writeKey, writeU16, type Guard } from './operations.js'
 
 export const QUERY_GET = 1
 /** First byte of the query for several keys. */
@@ -144,11 +144,6 @@ function keyBehindPrefix(prefix: Uint8Array): Uint8Array {
 
 function order(a: Uint8Array, b: Uint8Array): number {
   return compareBytes(a, 0, a.length, b, 0, b.length)
-}
-
-function writeU16(w: Writer, value: number): void {
-  w.u8(value)
-  w.u8(value >>> 8)
 }
 
 /** Why the query in [start, end) cannot be answered, or undefined. */

@@ -10,7 +10,7 @@
 import { MAX_VALUE_BYTES, readU32, Writer, type Index } from '@coppice/protocol'
 import { compareBytes } from './compare-bytes.js'
 import { hashKey } from './hash-index.js'
-import { keyEnd, MAX_GUARDS, readU16, writeGuard, writeKey, type Guard } from './operations.js'
+import { keyEnd, MAX_GUARDS, readU16, writeGuard, writeKey, writeU16, type Guard } from './operations.js'
 
 export const OP_TXN = 60
 
@@ -83,11 +83,6 @@ export function encodeTxn({ guards, comparisons, success, failure }: TxnOperatio
     }
   }
   return w.view()
-}
-
-function writeU16(w: Writer, value: number): void {
-  w.u8(value)
-  w.u8(value >>> 8)
 }
 
 /** Twice as many as there may be keys: a power of two. */
