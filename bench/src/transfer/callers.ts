@@ -8,6 +8,8 @@ const encoder = new TextEncoder()
 export interface Gaps {
   /** Longest time between two answers to whomever, ms. */
   readonly gapMs: number
+  /** When that gap ended, ms from the beginning. */
+  readonly gapEndedMs: number
   /** Longest any call took from its planned time, ms: no client has waited longer. */
   readonly slowestMs: number
   readonly calls: number
@@ -33,6 +35,7 @@ export class Callers {
   #begunAt = performance.now()
   #answeredAt = performance.now()
   #gapMs = 0
+  #gapEndedMs = 0
   #slowestMs = 0
   #calls = 0
   readonly failures: string[] = []
@@ -56,8 +59,14 @@ export class Callers {
   take(): Gaps {
     const now = performance.now()
     const perSecond = (this.#calls * 1_000) / (now - this.#begunAt)
-    const gaps = { gapMs: this.#gapMs, slowestMs: this.#slowestMs, calls: this.#calls, perSecond }
-    this.#gapMs = this.#slowestMs = this.#calls = 0
+    const gaps = {
+      gapMs: this.#gapMs,
+      gapEndedMs: this.#gapEndedMs,
+      slowestMs: this.#slowestMs,
+      calls: this.#calls,
+      perSecond,
+    }
+    this.#gapMs = this.#gapEndedMs = this.#slowestMs = this.#calls = 0
     this.#begunAt = now
     return gaps
   }
@@ -82,7 +91,10 @@ export class Callers {
         return
       }
       const now = performance.now()
-      this.#gapMs = Math.max(this.#gapMs, now - this.#answeredAt)
+      if (now - this.#answeredAt > this.#gapMs) {
+        this.#gapMs = now - this.#answeredAt
+        this.#gapEndedMs = now - this.#begunAt
+      }
       this.#slowestMs = Math.max(this.#slowestMs, now - plannedAt)
       this.#answeredAt = now
       this.#calls++

@@ -12,6 +12,7 @@ import { processorMs } from './processor.js'
 import { textOf } from './report.js'
 import type { Calls } from './report.js'
 import { Callers } from './callers.js'
+import { Stalls } from './stalls.js'
 
 const HELP = `Fills a fresh cluster of three replicas and a spare, lets clients write and read at a steady rate, replaces one replica by the spare (or
 all three by three spares), and prints how fast the state was shipped, what memory and processor time the servers needed, and for how
@@ -75,7 +76,9 @@ await runTool(async (atEnd) => {
   }
   const writers = await start('writes', perSecond)
   const readers = await start('reads', readsPerSecond)
-  const take = (): Calls => ({ writes: writers?.take(), reads: readers?.take() })
+  const stalls = new Stalls()
+  atEnd(() => stalls.stop())
+  const take = (): Calls => ({ writes: writers?.take(), reads: readers?.take(), stalledMs: stalls.take() })
   await new Promise((resolve) => setTimeout(resolve, WARMUP_MS))
   take()
   await new Promise((resolve) => setTimeout(resolve, BEFORE_MS))

@@ -8,6 +8,8 @@ const MiB = 1024 * 1024
 export interface Calls {
   readonly writes: Gaps | undefined
   readonly reads: Gaps | undefined
+  /** Longest that the process of the clients itself stood still: what it measured meanwhile may be late by that. */
+  readonly stalledMs: number
 }
 
 export interface TransferReport {
@@ -30,9 +32,10 @@ export interface TransferReport {
 export function textOf(r: TransferReport): string {
   const caughtUp = r.epoch.catchUp.filter(({ id }) => r.targets.includes(id))
   const mib = caughtUp.reduce((sum, { bytes }) => sum + bytes / MiB, 0)
-  const gaps = (name: string, { writes, reads }: Calls): string[] => [
+  const gaps = (name: string, { writes, reads, stalledMs }: Calls): string[] => [
     ...(writes === undefined ? [] : [`${name}: ${gapsOf('write', writes)}`]),
     ...(reads === undefined ? [] : [`${name}: ${gapsOf('read', reads)}`]),
+    `${name}: the clients' own process stood still for ${Math.round(stalledMs)} ms at the longest`,
   ]
   const shipped = caughtUp.map(
     ({ id, how, bytes, ms, learnedBytes }) =>
@@ -55,7 +58,7 @@ export function textOf(r: TransferReport): string {
 }
 
 function gapsOf(call: string, g: Gaps): string {
-  return `${Math.round(g.perSecond)} ${call}s/s, longest without an answer ${Math.round(g.gapMs)} ms, slowest ${call} ${Math.round(g.slowestMs)} ms`
+  return `${Math.round(g.perSecond)} ${call}s/s, longest without an answer ${Math.round(g.gapMs)} ms (until ${(g.gapEndedMs / 1_000).toFixed(1)} s), slowest ${call} ${Math.round(g.slowestMs)} ms`
 }
 
 function processor(msById: ReadonlyMap<string, number>, mib: number): string {

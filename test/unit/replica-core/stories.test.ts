@@ -489,6 +489,19 @@ describe('epochs', () => {
     expect(replies.map((r) => (r.message as unknown as { ok: boolean }).ok)).toEqual([true, false])
   })
 
+  it('enter_that_needs_a_delta_is_acked_without_being_repeated', () => {
+    const s = startCluster({ ids: ['a', 'b', 'c', 'd'], members: ['a', 'b', 'c'] })
+    addAll(s, [1, 1, 2])
+    let outcome: string | undefined
+    s.config.attempt(['a', 'b', 'd'], (ok, why) => (outcome = ok ? '' : why))
+    const enters = (): number => s.c.sent.filter((m) => m.to === 'd' && m.message.kind === 'enter').length
+    expect(s.c.run(1_000, () => enters() > 0)).toBe(true)
+    s.c.cut.add('c1>d')
+    expect(s.c.run(1_000, () => outcome !== undefined)).toBe(true)
+    expect(outcome).toBe('')
+    expect(s.config.how.get('d')).toBe('delta')
+  })
+
   it('suffix_that_only_one_member_has_is_cut_and_the_delta_brought', () => {
     const s = startCluster()
     addAll(s, [1])

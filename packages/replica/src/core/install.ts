@@ -18,6 +18,8 @@ type EnterReply = Extract<ReplicaToConfig, { kind: 'enterReply' }>
 
 interface Attempt {
   readonly message: EnterMessage
+  /** Who sent it, and hears of its end at once: writes are stopped meanwhile. */
+  readonly from: NodeId
   /** Why this checkpoint cannot be entered; '' while it may be. */
   failure: string
 }
@@ -59,11 +61,12 @@ export class Install {
     if (m.digest !== s.rules.digest)
       return this.#answer(from, m, `state machine digest is ${s.rules.digest}, not ${m.digest}`)
     const same = this.#attempt?.message.epoch === m.epoch && this.#attempt.message.checkpointId === m.checkpointId
-    if (!same) this.#begin(m)
-    // It is about to rebuild its state, and says so: until then it cannot say anything.
-    if (s.meta.epoch === m.epoch) return s.disk.whenDurable(() => this.#ack(from, m))
+    if (!same) this.#begin(from, m)
+    // Its ack leaves once it is durable.
+    if (s.meta.epoch === m.epoch) return
     const failure = this.#attempt!.failure
     if (failure !== '') return this.#answer(from, m, failure)
+    // It may be about to rebuild its state, and says so: until then it cannot say anything.
     s.send(from, { ...this.#reply(m), busy: true, how: this.#how, bytes: this.#fetch.bytes })
   }
 
@@ -78,10 +81,10 @@ export class Install {
     this.#attempt = undefined
   }
 
-  #begin(m: EnterMessage): void {
+  #begin(from: NodeId, m: EnterMessage): void {
     const s = this.#s
     this.#fetch.stop()
-    this.#attempt = { message: m, failure: '' }
+    this.#attempt = { message: m, from, failure: '' }
     for (const server of [...m.members, ...m.sources.map((x) => x.server)]) this.#membership.address(server)
     this.#sealing.freeze()
     // D2: T durably promised E before anything is changed. Where nothing but marks is, the promise is one of them.
@@ -109,7 +112,7 @@ export class Install {
     const plan = this.#plan(m, noDelta)
     switch (plan.action) {
       case 'none':
-        return this.#enter(m)
+        return this.#enter(m, this.#attempt!.from)
       case 'delta':
         return this.#bringLog(m, plan.d)
       case 'truncate+delta':
@@ -186,8 +189,8 @@ export class Install {
     this.#attempt!.failure = reason
   }
 
-  /** The log ends at exactly `start`: the epoch and its lineage become durable, then the ack may leave. */
-  #enter(m: EnterMessage): void {
+  /** The log ends at exactly `start`: the epoch and its lineage become durable, then the ack leaves. */
+  #enter(m: EnterMessage, asker: NodeId): void {
     const s = this.#s
     // Re-check: a newer promise came while the log was brought.
     if (s.meta.sealedFor > m.epoch || s.log.nextIndex !== m.start) return this.#fail('overtaken by a newer epoch')
@@ -202,9 +205,10 @@ export class Install {
     const { epoch, checkpointId, start } = m
     // Its primary claims it in the same write (PROTOCOL 2.7): writes wait for one disk less.
     const claim = m.members[0]?.id === s.options.id ? epoch : s.meta.claim
-    s.writeMeta({ epoch, checkpointId, start, sealedFor: epoch, lineage, claim }, () =>
-      s.event('entered', { how: this.#how, start, bytes: this.#bytes }),
-    )
+    s.writeMeta({ epoch, checkpointId, start, sealedFor: epoch, lineage, claim }, () => {
+      s.event('entered', { how: this.#how, start, bytes: this.#bytes })
+      this.#ack(asker, m)
+    })
   }
 
   /** The ack, with the lease request for the epoch entered. */
