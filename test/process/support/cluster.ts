@@ -84,7 +84,7 @@ export class Cluster {
     return until('config leader', async () => {
       for (const server of this.configServers) {
         if (!server.isRunning) continue
-        const status = await this.admin.status(server.address, 'config', 1_000).catch(() => undefined)
+        const status = await this.admin.status(server.address, 'config', { timeout: 1_000 }).catch(() => undefined)
         if (status?.role === 'leader') return server
       }
       return undefined
@@ -103,7 +103,7 @@ export class Cluster {
 
   private async roleOf(replica: ServerProcess, epoch: number): Promise<string | undefined> {
     if (!replica.isRunning) return undefined
-    const status = await this.admin.status(replica.address, 'replica', 1_000)
+    const status = await this.admin.status(replica.address, 'replica', { timeout: 1_000 })
     return status.epoch === epoch ? status.role : undefined
   }
 

@@ -1,10 +1,17 @@
 // The operator's client: follows the leader, repeats a reconfiguration under one name, says who answered what.
-import { AdminClient } from '@coppice/clerk/core'
-import type { ClientToConfig, ClientToReplica, ConfigToClient, Message, ReplicaToClient } from '@coppice/protocol'
+import { AdminClient, type AdminCallOptions } from '@coppice/clerk/core'
+import type {
+  AbortSignalLike,
+  ClientToConfig,
+  ClientToReplica,
+  ConfigToClient,
+  Message,
+  ReplicaToClient,
+} from '@coppice/protocol'
 import { expect, test } from 'vitest'
 import { FakeCluster, errorOf } from './support/fake-cluster.js'
 
-function newAdmin(cluster: FakeCluster, timeoutMs = 5_000): AdminClient {
+function newAdmin(cluster: FakeCluster, timeoutMs = 5_000, hold?: (busy: boolean) => void): AdminClient {
   return new AdminClient(
     { configServers: cluster.configAddresses, group: 'main', timeoutMs },
     {
@@ -12,6 +19,7 @@ function newAdmin(cluster: FakeCluster, timeoutMs = 5_000): AdminClient {
       random: cluster.random,
       configDialer: cluster.network.dialer<ClientToConfig, ConfigToClient>(),
       replicaDialer: cluster.network.dialer<ClientToReplica, ReplicaToClient>(),
+      hold,
     },
   )
 }
@@ -76,7 +84,7 @@ test('reconfigure_without_an_answer_is_unknown', async () => {
   for (const address of cluster.configAddresses) serve(cluster, address, () => undefined)
   const admin = newAdmin(cluster, 1_000)
   const error = await cluster.time.until(errorOf(admin.reconfigure(['r2'], 'x')))
-  expect(error).toMatchObject({ code: 'UNAVAILABLE', outcome: 'unknown' })
+  expect(error).toMatchObject({ code: 'TIMEOUT', outcome: 'unknown' })
   admin.close()
 })
 
@@ -99,8 +107,151 @@ test('status_and_hash_ask_one_server_and_name_a_silent_one', async () => {
   const admin = newAdmin(cluster, 500)
   expect(await cluster.time.until(admin.hash('r1:1'))).toEqual({ nextIndex: 5, commitIndex: 4, hash: 'abc' })
   const silent = await cluster.time.until(errorOf(admin.status('r1:1', 'replica')))
-  expect(silent).toMatchObject({ code: 'UNAVAILABLE', message: 'no answer: r1:1: connected, no answer' })
+  expect(silent).toMatchObject({ code: 'TIMEOUT', message: 'no answer: r1:1: connected, no answer' })
   const absent = await cluster.time.until(errorOf(admin.status('r9:1', 'replica')))
+  expect(absent.code).toBe('UNAVAILABLE')
   expect(absent.message).toContain('r9:1: connection refused')
   admin.close()
+})
+
+/** A signal that says how many listen to it. */
+class CountedSignal implements AbortSignalLike {
+  readonly listeners = new Set<() => void>()
+  aborted = false
+  reason: unknown = undefined
+  addEventListener(_: 'abort', listener: () => void): void {
+    this.listeners.add(listener)
+  }
+  removeEventListener(_: 'abort', listener: () => void): void {
+    this.listeners.delete(listener)
+  }
+  abort(reason: unknown): void {
+    this.aborted = true
+    this.reason = reason
+    for (const listener of this.listeners) listener()
+  }
+}
+
+type Ask = (admin: AdminClient, options: AdminCallOptions) => Promise<unknown>
+const QUESTIONS: readonly (readonly [string, Ask])[] = [
+  ['getConfig', (admin, options) => admin.getConfig(options)],
+  ['getGroup', (admin, options) => admin.getGroup(options)],
+  ['status', (admin, options) => admin.status('r1:1', 'replica', options)],
+  ['hash', (admin, options) => admin.hash('r1:1', options)],
+]
+const CHANGES: readonly (readonly [string, Ask])[] = [
+  ['reconfigure', (admin, options) => admin.reconfigure(['r2'], 'x', options)],
+  ['handover', (admin, options) => admin.handover('r2', 'x', options)],
+  ['setAffinity', (admin, options) => admin.setAffinity('auto', 'x', options)],
+  ['changeConfigServers', (admin, options) => admin.changeConfigServers({ add: null, remove: 'c1' }, 'x', options)],
+]
+const CALLS = [
+  ...QUESTIONS.map(([name, ask]) => [name, 'not-applied', ask] as const),
+  ...CHANGES.map(([name, ask]) => [name, 'unknown', ask] as const),
+]
+
+/** Everybody can be reached and says nothing. */
+function muteCluster(): FakeCluster {
+  const cluster = new FakeCluster()
+  for (const address of [...cluster.configAddresses, 'r1:1']) serve(cluster, address, () => undefined)
+  return cluster
+}
+
+function expectNothingLeft(cluster: FakeCluster, signal: CountedSignal): void {
+  expect(cluster.network.links.size).toBe(0)
+  expect(cluster.time.pending).toBe(0)
+  expect(signal.listeners.size).toBe(0)
+}
+
+test.each(CALLS)('%s_aborted_after_it_was_sent_ends_at_once_and_is_%s', async (_, outcome, ask) => {
+  const cluster = muteCluster()
+  const signal = new CountedSignal()
+  const failed = errorOf(ask(newAdmin(cluster), { signal }))
+  await cluster.time.run(100)
+  const reason = new Error('enough')
+  signal.abort(reason)
+  const error = await failed
+  expect(error).toMatchObject({ name: 'AbortError', code: 'ABORTED', outcome, retryable: false, attempts: 1 })
+  expect(error.cause).toBe(reason)
+  // What is on its way between two turns is not a link's.
+  await cluster.time.run(10)
+  expectNothingLeft(cluster, signal)
+})
+
+test.each(CALLS)('%s_out_of_time_after_it_was_sent_is_%s', async (_, outcome, ask) => {
+  const cluster = muteCluster()
+  const signal = new CountedSignal()
+  const begunAt = cluster.time.now
+  const error = await cluster.time.until(errorOf(ask(newAdmin(cluster), { signal, timeout: '700ms' })))
+  expect(error).toMatchObject({ code: 'TIMEOUT', outcome, retryable: outcome === 'not-applied', attempts: 1 })
+  expect(cluster.time.now - begunAt).toBe(700)
+  await cluster.time.run(10)
+  expectNothingLeft(cluster, signal)
+})
+
+test.each(CALLS)('%s_that_reaches_nobody_was_not_sent', async (_name, _outcome, ask) => {
+  const cluster = muteCluster()
+  for (const address of [...cluster.configAddresses, 'r1:1']) cluster.network.silent.add(address)
+  const signal = new CountedSignal()
+  const late = await cluster.time.until(errorOf(ask(newAdmin(cluster), { timeout: 50 })))
+  expect(late).toMatchObject({ code: 'UNAVAILABLE', outcome: 'not-applied', retryable: true, attempts: 0 })
+  const failed = errorOf(ask(newAdmin(cluster), { signal }))
+  await cluster.time.run(20)
+  signal.abort('enough')
+  expect(await failed).toMatchObject({ code: 'ABORTED', outcome: 'not-applied', attempts: 0, cause: 'enough' })
+  await cluster.time.run(10)
+  expectNothingLeft(cluster, signal)
+})
+
+test.each(CALLS)('%s_over_before_it_began_asks_nobody', async (_name, _outcome, ask) => {
+  const cluster = muteCluster()
+  const admin = newAdmin(cluster)
+  const signal = new CountedSignal()
+  signal.abort('before')
+  const details = { outcome: 'not-applied', attempts: 0 }
+  expect(await errorOf(ask(admin, { signal }))).toMatchObject({ ...details, name: 'AbortError', cause: 'before' })
+  expect(await errorOf(ask(admin, { timeout: 0 }))).toMatchObject({ ...details, code: 'TIMEOUT', retryable: true })
+  const words = `timeout: "soon" is no duration (use milliseconds, or '10s', '5m')`
+  const wrong = await errorOf(ask(admin, { timeout: 'soon' }))
+  expect(wrong).toMatchObject({ ...details, code: 'INVALID_ARGUMENT', message: words })
+  expect(await errorOf(ask(admin, { signal: {} as never }))).toMatchObject({ ...details, code: 'INVALID_ARGUMENT' })
+  admin.close()
+  expect(await errorOf(ask(admin, {}))).toMatchObject({ ...details, code: 'CLOSED' })
+  expect(cluster.network.dials).toEqual([])
+  expectNothingLeft(cluster, signal)
+})
+
+test.each(CALLS)('%s_ends_with_its_client_and_is_%s', async (_, outcome, ask) => {
+  const cluster = muteCluster()
+  const admin = newAdmin(cluster)
+  const failed = errorOf(ask(admin, {}))
+  await cluster.time.run(100)
+  admin.close()
+  expect(await failed).toMatchObject({ code: 'CLOSED', outcome, retryable: false })
+  await cluster.time.run(10)
+  expectNothingLeft(cluster, new CountedSignal())
+})
+
+test('abort_ends_a_pause_between_two_questions', async () => {
+  const cluster = new FakeCluster()
+  const knowsNothing = (m: Message): Message | undefined =>
+    m.kind === 'getConfig' ? { kind: 'config', requestId: m.requestId, leader: '', configuration: null } : undefined
+  for (const address of cluster.configAddresses) serve(cluster, address, knowsNothing)
+  const signal = new CountedSignal()
+  const failed = errorOf(newAdmin(cluster).getConfig({ signal }))
+  while (cluster.network.dials.length < 3 || cluster.network.links.size > 0) await cluster.time.run(1)
+  signal.abort('enough')
+  expect(await failed).toMatchObject({ code: 'ABORTED', cause: 'enough' })
+  expectNothingLeft(cluster, signal)
+})
+
+test('hold_is_told_of_the_first_and_the_last_open_call', async () => {
+  const cluster = muteCluster()
+  const told: boolean[] = []
+  const admin = newAdmin(cluster, 5_000, (busy) => told.push(busy))
+  const both = [errorOf(admin.hash('r1:1', { timeout: 50 })), errorOf(admin.hash('r1:1', { timeout: 100 }))]
+  await cluster.time.run(60)
+  expect(told).toEqual([true])
+  await cluster.time.until(Promise.all(both))
+  expect(told).toEqual([true, false])
 })

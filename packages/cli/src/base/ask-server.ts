@@ -10,5 +10,5 @@ export const ASK_MS = 1_000
 export type Answer = ProcessStatus | { readonly silence: string }
 
 export function askServer(admin: AdminClient, kind: 'config' | 'replica', address: string): Promise<Answer> {
-  return admin.status(address, kind, ASK_MS).catch((error: unknown) => ({ silence: messageOf(error) }))
+  return admin.status(address, kind, { timeout: ASK_MS }).catch((error: unknown) => ({ silence: messageOf(error) }))
 }

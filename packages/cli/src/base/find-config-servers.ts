@@ -49,7 +49,7 @@ export async function findConfigServers(
 }
 
 async function idOf(admin: AdminClient, address: string): Promise<NamedServer> {
-  return { id: (await admin.status(address, 'config', ASK_MS)).id, address }
+  return { id: (await admin.status(address, 'config', { timeout: ASK_MS })).id, address }
 }
 
 /** As the register has them; none when nothing is chosen yet. */

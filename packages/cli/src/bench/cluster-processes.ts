@@ -13,7 +13,9 @@ export async function localProcesses(settings: Settings): Promise<Watched[]> {
   return withAdmin(settings, TIMEOUT_MS, async (admin) => {
     const { state } = await admin.getGroup()
     const ask = (kind: 'replica' | 'config', servers: readonly { address: string }[]): Promise<Watched>[] =>
-      servers.filter(({ address }) => LOCAL.test(address)).map(({ address }) => admin.status(address, kind, ASK_MS))
+      servers
+        .filter(({ address }) => LOCAL.test(address))
+        .map(({ address }) => admin.status(address, kind, { timeout: ASK_MS }))
     const asked = await Promise.allSettled([...ask('replica', state.servers), ...ask('config', state.configServers)])
     return asked.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
   })

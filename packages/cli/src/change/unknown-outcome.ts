@@ -7,7 +7,7 @@ export const SEE_EPOCHS = 'The change may be under way still: "coppice status" a
 export function advising(advice: string): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof CoppiceError) || error.outcome !== 'unknown') throw error
-    const { message, code, outcome, retryable } = error
-    throw new CoppiceError(`${message}. ${advice}`, { code, outcome, retryable, cause: error })
+    const { message, code, outcome, retryable, attempts, epoch } = error
+    throw new CoppiceError(`${message}. ${advice}`, { code, outcome, retryable, attempts, epoch, cause: error })
   }
 }

@@ -1,5 +1,12 @@
 // A running cluster in the hands of its test: clients, faults, changes of members. What a test asks for goes through the clients of production.
-import { connectAdmin, connectClerk, type AdminClient, type Clerk, type ConnectOptions } from '@coppice/clerk'
+import {
+  connectAdmin,
+  connectClerk,
+  type AdminCallOptions,
+  type AdminClient,
+  type Clerk,
+  type ConnectOptions,
+} from '@coppice/clerk'
 import {
   CoppiceError,
   type AbortSignalLike,
@@ -120,20 +127,20 @@ export class EmbeddedCluster {
   }
 
   /** Moves the group to these members, primary first. Answers the epoch; fails with CONFLICT when it cannot be. */
-  async reconfigure(to: readonly NodeId[]): Promise<{ readonly epoch: Epoch }> {
+  async reconfigure(to: readonly NodeId[], options?: AdminCallOptions): Promise<{ readonly epoch: Epoch }> {
     for (const id of to) this.replica(id)
-    return this.change((admin) => admin.reconfigure(to, randomId()))
+    return this.change((admin) => admin.reconfigure(to, randomId(), options))
   }
 
   /** Makes a member the primary. Answers the epoch; fails with CONFLICT when it cannot be. */
-  async handover(to: NodeId): Promise<{ readonly epoch: Epoch }> {
+  async handover(to: NodeId, options?: AdminCallOptions): Promise<{ readonly epoch: Epoch }> {
     this.replica(to)
-    return this.change((admin) => admin.handover(to, randomId()))
+    return this.change((admin) => admin.handover(to, randomId(), options))
   }
 
   /** The group and each server, as they say themselves. */
-  async status(): Promise<EmbeddedStatus> {
-    return this.asking((admin) => statusOf(admin, this.servers))
+  async status(options?: AdminCallOptions): Promise<EmbeddedStatus> {
+    return this.asking((admin) => statusOf(admin, this.servers, options))
   }
 
   /** Closes its clients and stops all servers; nothing is left open. Fails when a server stopped by itself, saying why. */

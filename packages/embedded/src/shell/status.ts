@@ -1,6 +1,6 @@
 // What a test can see of its cluster.
-import type { AdminClient } from '@coppice/clerk'
-import { CoppiceError, type Epoch, type NodeId, type ProcessStatus } from '@coppice/protocol'
+import type { AdminCallOptions, AdminClient } from '@coppice/clerk'
+import { CoppiceError, type AbortSignalLike, type Epoch, type NodeId, type ProcessStatus } from '@coppice/protocol'
 import type { Server, ServerState } from './server.js'
 
 /** A server in this process that says nothing for so long will say nothing, ms. */
@@ -29,22 +29,30 @@ export interface EmbeddedStatus {
   readonly servers: readonly EmbeddedServerStatus[]
 }
 
-/** Fails with UNAVAILABLE when no config server answers. */
-export async function statusOf(admin: AdminClient, servers: readonly Server[]): Promise<EmbeddedStatus> {
+/** Fails with UNAVAILABLE or TIMEOUT when no config server answers, and as any call by its signal. */
+export async function statusOf(
+  admin: AdminClient,
+  servers: readonly Server[],
+  options: AdminCallOptions = {},
+): Promise<EmbeddedStatus> {
   const [{ leader, state }, told] = await Promise.all([
-    admin.getGroup(),
-    Promise.all(servers.map((server) => serverStatusOf(admin, server))),
+    admin.getGroup(options),
+    Promise.all(servers.map((server) => serverStatusOf(admin, server, options.signal))),
   ])
   const { epoch, members } = state
   return { epoch, members, primary: members[0] ?? '', leader, servers: told }
 }
 
-async function serverStatusOf(admin: AdminClient, server: Server): Promise<EmbeddedServerStatus> {
+async function serverStatusOf(
+  admin: AdminClient,
+  server: Server,
+  signal: AbortSignalLike | undefined,
+): Promise<EmbeddedServerStatus> {
   const { id, kind, address, state, failure } = server
   const known = { id, kind, state, ...(failure === undefined ? {} : { failure }) }
   if (state !== 'running') return { ...known, said: undefined }
   try {
-    return { ...known, said: await admin.status(address, kind, ANSWER_MS) }
+    return { ...known, said: await admin.status(address, kind, { timeout: ANSWER_MS, signal }) }
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error
     return { ...known, said: undefined }
