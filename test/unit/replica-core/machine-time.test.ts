@@ -97,6 +97,35 @@ describe('ticks', () => {
     expect(machine.ticks.length).toBeLessThanOrEqual((s.c.now - from) / 10 + 1)
   })
 
+  it('stallPastItsTime_tickComesBeforeTheOperationThatWaited', () => {
+    const s = startCluster()
+    admit(s, 1, 7)
+    const { machine } = s.c.server('a')
+    const from = s.c.view('a').nextIndex
+    s.c.view('a').stateHash()
+    machine.dueAt = machine.times[0]! + 5
+    s.c.now += 50
+    admit(s, 2, 7)
+    expect(times(s, 0)).toEqual([0, 50])
+    expect(machine.ticks).toEqual([{ index: from, elapsedMs: machine.times[0]! + 50 }])
+  })
+
+  it('stallBeforeItWasApplied_tickComesBeforeTheNextOperation', () => {
+    const s = startCluster()
+    const { machine } = s.c.server('a')
+    const apply = machine.apply.bind(machine)
+    machine.apply = (...args) => {
+      apply(...args)
+      if (machine.times.length === 1) machine.dueAt = args[1] + 5
+    }
+    admit(s, 1, TIMED_KEY)
+    s.c.now += 50
+    admit(s, 2, 7)
+    s.c.view('a').stateHash()
+    expect(machine.times.length).toBe(2)
+    expect(machine.ticks.map(({ elapsedMs }) => elapsedMs - machine.times[0]!)).toEqual([50])
+  })
+
   it('primaryIsReplaced_theNextOneTicks_andTimeDoesNotGoBack', () => {
     const s = startCluster()
     addAll(s, [7])

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_PARAMS, sealRecord, RECORD_HEADER_BYTES, RUN_BARRIER } from '@coppice/protocol'
 import type { ConfigState } from '@coppice/protocol'
-import { nodeBytes } from '@coppice/runtime'
+import { nodeBytes, nodeText } from '@coppice/runtime'
+import { CHANGE_EXPIRE, CHANGE_PUT, encodePut, STREAM_KEYS } from '@coppice/vkv/core'
+import { Endings } from '../../../packages/sim/src/oracle/endings.js'
 import { Logs } from '../../../packages/sim/src/oracle/logs.js'
 import { Registers } from '../../../packages/sim/src/oracle/registers.js'
 import { History } from '../../../packages/sim/src/workload/history.js'
@@ -134,5 +136,33 @@ describe('history', () => {
     history.failed(history.begin('p', 'write', 'k', 'never'), 'not-applied')
     history.failed(history.begin('p', 'write', 'k', 'perhaps'), 'unknown')
     expect(history.operations().map((o) => [o.value, o.outcome])).toEqual([['perhaps', 'open']])
+  })
+})
+
+describe('endings', () => {
+  /** A key that is put at 100 with a ttl of 50 ms, so that it is due at 151. */
+  function putAt100(): Endings {
+    const endings = new Endings()
+    const put = encodePut(nodeText.encode('k'), nodeText.encode('v'), {}, { ttlMs: 50 })
+    endings.applied(1, 100, put, 0, put.length, [{ stream: STREAM_KEYS, kind: CHANGE_PUT, topic: 'k' }])
+    return endings
+  }
+  const other = encodePut(nodeText.encode('other'), nodeText.encode('v'))
+  const told = [{ stream: STREAM_KEYS, kind: CHANGE_PUT, topic: 'other' }]
+  const ended = [{ stream: STREAM_KEYS, kind: CHANGE_EXPIRE, topic: 'k' }]
+
+  test('applied_an_operation_that_finds_what_was_due_a_tick_ago_is_a_violation', () => {
+    putAt100().applied(2, 160, other, 0, other.length, told)
+    const endings = putAt100()
+    expect(() => endings.applied(2, 161, other, 0, other.length, told)).toThrow('finds what was due: k at 151')
+  })
+  test('ticked_may_be_as_late_as_nothing_comes_before_it', () => {
+    const endings = putAt100()
+    endings.ticked(2, 900, ended)
+    endings.applied(3, 900, other, 0, other.length, told)
+  })
+  test('ticked_one_that_leaves_something_or_is_early_is_a_violation', () => {
+    expect(() => putAt100().ticked(2, 151, [])).toThrow('ends the keys none; those due are k')
+    expect(() => putAt100().ticked(2, 150, ended)).toThrow('ends the keys k; those due are none')
   })
 })

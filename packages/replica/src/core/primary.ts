@@ -21,6 +21,7 @@ import type {
 import type { ClerkSession, Segment, Split } from './clerk-session.js'
 import { HeldFrames } from './held-frames.js'
 import type { Lease } from './lease.js'
+import { MachineTime } from './machine-time.js'
 import type { OpenRecord } from './open-record.js'
 import type { PendingReplies } from './pending-replies.js'
 import { movedMessage, refusedMessage, storedReplies } from './replies.js'
@@ -29,6 +30,7 @@ import type { Shared } from './shared.js'
 import type { WritesByZone } from './writes-by-zone.js'
 
 export class Primary {
+  readonly machineTime: MachineTime
   readonly #s: Shared
   readonly #open: OpenRecord
   readonly #replication: Replication
@@ -54,6 +56,7 @@ export class Primary {
     this.#replication = replication
     this.#pending = pending
     this.#lease = lease
+    this.machineTime = new MachineTime(shared, this)
   }
 
   /** The epoch was activated with this server as primary. */
@@ -118,6 +121,7 @@ export class Primary {
     const session = s.tableFor(m.clerkId).get(m.clerkId)
     if (session === undefined) return this.#refuseUnknown(connection, 'requests', m.clerkId, m.firstRequestId, m.count)
     session.connection = connection
+    this.machineTime.beforeOperations()
     const first = m.firstRequestId
     const end = first + m.count
     session.split(first, m.count, m.firstIncomplete, this.#split)

@@ -20,7 +20,6 @@ import type { ReplicaEffect, ReplicaInput, ReplicaOptions } from './io.js'
 import { Learning } from './learn.js'
 import { Lease } from './lease.js'
 import { Leaving } from './leaving.js'
-import { MachineTime } from './machine-time.js'
 import { Membership } from './membership.js'
 import { OpenRecord } from './open-record.js'
 import { PendingReplies } from './pending-replies.js'
@@ -59,7 +58,6 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   readonly #source: TransferSource
   readonly #reporter: Reporter
   readonly #upkeep: ClerkUpkeep
-  readonly #time: MachineTime
   readonly #drain: Drain
   readonly #leaving: Leaving
   readonly #announcement: Announcement
@@ -89,7 +87,6 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#source = new TransferSource(s)
     this.#reporter = new Reporter(s, this.#lease, this.#replication, this.#writes)
     this.#upkeep = new ClerkUpkeep(s, this.#primary)
-    this.#time = new MachineTime(s, this.#primary)
     this.#leaving = new Leaving(s, this.#reporter)
     this.#drain = new Drain(s, this.#primary, this.#replication, this.#sealing)
     this.#announcement = new Announcement(s, this.#membership, this.#upkeep)
@@ -100,7 +97,12 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
 
   get wakeAt(): Millis {
     const parts = Math.min(this.#reporter.wakeAt, this.#replication.wakeAt, this.#reads.wakeAt, this.#fetch.wakeAt)
-    const more = Math.min(this.#upkeep.wakeAt, this.#time.wakeAt, this.#snapshots.wakeAt, this.#drain.wakeAt)
+    const more = Math.min(
+      this.#upkeep.wakeAt,
+      this.#primary.machineTime.wakeAt,
+      this.#snapshots.wakeAt,
+      this.#drain.wakeAt,
+    )
     return Math.min(parts, more, this.#watches.wakeAt)
   }
 
@@ -313,7 +315,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#replication.tick()
     this.#fetch.tick()
     this.#upkeep.tick()
-    this.#time.tick()
+    this.#primary.machineTime.tick()
     this.#snapshots.maybeCommit()
   }
 

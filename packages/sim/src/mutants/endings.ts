@@ -37,6 +37,26 @@ export const ENDING_MUTANTS: readonly Mutant[] = [
     seeds: 2,
   },
   {
+    name: 'operations before the tick that is due',
+    rule: 'PRODUCT ttl',
+    edits: [{ file: 'replica/dist/core/primary.js', find: 'this.machineTime.beforeOperations();', replace: '' }],
+    story: 'primary-stands-still-past-a-ttl',
+    seeds: 2,
+  },
+  {
+    name: 'agenda skips one',
+    rule: 'PRODUCT ttl',
+    edits: [
+      {
+        file: 'vkv/dist/core/agenda.js',
+        find: 'if (this.dueAt > now)',
+        replace: 'if (this.dueAt > now || (this.skips = !this.skips) === false)',
+      },
+    ],
+    story: 'primary-stands-still-past-a-ttl',
+    seeds: 2,
+  },
+  {
     name: 'write keeps the ttl it found',
     rule: 'PRODUCT ttl',
     edits: [

@@ -55,6 +55,17 @@ export const ENDING_STORIES: readonly Story[] = [
     await Promise.all([first, second, third])
     await s.until(() => s.w.endings.expired === 1)
   }),
+  // The primary stands still past a key's end, and what it was sent meanwhile comes before its timer.
+  scripted('primary-stands-still-past-a-ttl', async (s) => {
+    const writer = s.client('writer')
+    const db = connect(s, writer)
+    for (let i = 1; i <= 2; i++) {
+      await Promise.all([s.w.endings.put(db, `t/${i}`, 150, 5_000), s.w.endings.put(db, `t/${i}+`, 150, 5_000)])
+      s.members[0]!.pause(400)
+      await writer.puts('x', 1)
+      await s.until(() => s.w.endings.expired === 2 * i)
+    }
+  }),
   // A session lives for many times its ttl, over the death of the primary, and ends with its keys when its process dies.
   scripted(
     'session-outlives-its-ttl-and-a-primary',
