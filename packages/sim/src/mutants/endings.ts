@@ -14,10 +14,10 @@ export const ENDING_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'replica/dist/core/machine-time.js',
-        find: 'this.#primary.machineTick();',
+        find: 'this.#log.machineTick();',
         replace: `const s = this.#s;
-        if (s.leading) this.#primary.machineTick();
-        else s.applier.tick(s.log.nextIndex - 1, this.#primary.elapsed());`,
+        if (s.leading) this.#log.machineTick();
+        else s.applier.tick(s.log.nextIndex - 1, this.#log.elapsed());`,
       },
     ],
     story: 'keys-end-in-their-tick',
