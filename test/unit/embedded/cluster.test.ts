@@ -1,4 +1,5 @@
 // A cluster inside this process, as a user's test has it.
+import { getEventListeners } from 'node:events'
 import { setTimeout as realPause } from 'node:timers/promises'
 import { CoppiceError, startEmbedded, type EmbeddedCluster, type EmbeddedOptions } from '@coppice/embedded'
 import { type BytesPort, type Index, type Writer } from '@coppice/protocol'
@@ -287,4 +288,22 @@ test('machineOfYourOwn_runsByAClerk_throughACrash', async () => {
   expect(sum(await clerk.submit(Uint8Array.of(7)))).toBe(12)
   expect(await codeOf(clerk.submit(new Uint8Array(2)))).toMatch('one byte, please')
   expect(await codeOf(cluster.connect())).toMatch('CONFLICT: this cluster runs a state machine of your own')
+})
+
+test('signalAndTimeout_areObeyed_andNoListenerStays', async () => {
+  const cluster = await started({ replicas: 1 })
+  const controller = new AbortController()
+  const { signal } = controller
+  const db = await cluster.connect({ signal })
+  await cluster.status({ signal })
+  expect(getEventListeners(signal, 'abort')).toEqual([])
+  await cluster.pause('c1')
+  const waiting = [cluster.handover('r1', { signal }), cluster.status({ signal }), cluster.connect({ signal })]
+  const codes = waiting.map((call) => codeOf(call))
+  expect(await codeOf(cluster.reconfigure(['r1'], { timeout: 50 }))).toMatch(/^(TIMEOUT|UNAVAILABLE)/)
+  controller.abort('enough')
+  for (const code of codes) expect(await code).toMatch('ABORTED')
+  expect(getEventListeners(signal, 'abort')).toEqual([])
+  expect(await codeOf(cluster.connect({ signal: {} as never }))).toMatch('INVALID_ARGUMENT')
+  await db.close()
 })

@@ -278,3 +278,34 @@ test('audit_underConstantLoad_terminates', async () => {
   await world.run(Promise.all(load))
   await expectAllWell(world)
 })
+
+test('audit_outOfTime_givesItsLocksBack', async () => {
+  const world = new World(12)
+  await open(world)
+  const clerk = world.client()
+  const read = clerk.read.bind(clerk)
+  // All locks are held, and the balances do not come.
+  clerk.read = (query, options) => {
+    if (query[0] !== QUERY_GET_MANY) return read(query, options)
+    const late = new CoppiceError('late', { code: 'TIMEOUT', outcome: 'not-applied' })
+    return new Promise((_, reject) => void world.after(options!.timeoutMs! + 1, () => reject(late)))
+  }
+  const bank = new Bank(clerk, world.ports, { lockTtl: 1_000 })
+  const error = await world.run(bank.audit({ timeout: '5s' }).catch((thrown: unknown) => thrown))
+  expect(error).toMatchObject({ code: 'TIMEOUT' })
+  await expectAllWell(world)
+})
+
+test('transfer_abortedAfterItsFirstWrite_isAnAbortError_withItsReason', async () => {
+  const world = new World(13)
+  await open(world)
+  const abort = new AbortController()
+  const crashPoint = (point: CrashPoint): void => {
+    if (point === 'after debit') abort.abort('enough')
+  }
+  const bank = new Bank(world.client(), world.ports, { lockTtl: 1_000, crashPoint })
+  const { signal } = abort
+  const error = await world.run(bank.transfer('bob', 'alice', 30, { signal }).catch((thrown: unknown) => thrown))
+  expect(error).toMatchObject({ name: 'AbortError', code: 'ABORTED', outcome: 'unknown', cause: 'enough' })
+  await expectAllWell(world)
+})

@@ -88,3 +88,22 @@ test('elect_valueTooLong_refused', async () => {
   const error = await failed(open(world).db.elect('boss', { value: 'x'.repeat(1_025) }))
   expect(error).toMatchObject({ code: 'INVALID_ARGUMENT' })
 })
+
+test('observe_timeout_isThatOfTheFirstAnswer', async () => {
+  const world = new World(9)
+  const { clerk, db } = open(world)
+  const news = db.observe('boss', { timeout: '1s' })
+  expect(await world.run(news.next())).toEqual({ done: false, value: undefined })
+  const next = news.next()
+  await world.pass(30_000)
+  const lead = await world.run(open(world).db.elect('boss', { value: 'late' }))
+  expect((await world.run(next)).value).toEqual({ token: lead.token, value: 'late' })
+  await news.return()
+  // Nobody answers.
+  clerk.delayMs = 60_000
+  const late = db.observe('boss', { timeout: '1s' })
+  const begun = world.now
+  expect(await world.run(failed(late.next()))).toMatchObject({ code: 'TIMEOUT', outcome: 'not-applied' })
+  expect(world.now - begun).toBe(1_000)
+  expect(clerk.watches).toBe(0)
+})

@@ -221,3 +221,23 @@ test('idempotencyKey_onEveryWrite_writesOnce', async () => {
   await world.pass(1_100)
   expect(await world.run(kv.put('s', '2', { idempotencyKey: 's' }))).toMatchObject({ value: '2' })
 })
+
+test('dbClose_storeSilent_waitsASecond_timeoutAndSignalCutThatShort', async () => {
+  const aborted = AbortSignal.abort('now')
+  const cases = [
+    [undefined, 1_000],
+    [{ timeout: 100 }, 100],
+    [{ signal: aborted }, 0],
+  ] as const
+  for (const [options, wantedMs] of cases) {
+    const world = new World(20)
+    const clerk = world.client()
+    const db = new Db(clerk, world.ports)
+    const session = await world.run(db.session())
+    clerk.delayMs = 1_000_000
+    const begun = world.now
+    await world.run(db.close(options))
+    expect(world.now - begun).toBe(wantedMs)
+    expect(session.signal.aborted).toBe(true)
+  }
+})

@@ -6,7 +6,7 @@ import { CoppiceError } from '@coppice/protocol'
 import { nodeText } from '@coppice/runtime'
 import type { Clerk } from '@coppice/clerk/core'
 import { Db, type Options } from '@coppice/vkv/core'
-import { bytesOf, FakeCluster, FakeSignal } from '../clerk/support/fake-cluster.js'
+import { bytesOf, errorOf, FakeCluster, FakeSignal } from '../clerk/support/fake-cluster.js'
 
 /** Calls whose first step is a write, and such whose first step is a read. */
 const WRITES: Readonly<Record<string, (db: Db, options: Options) => Promise<unknown>>> = {
@@ -20,6 +20,11 @@ const WRITES: Readonly<Record<string, (db: Db, options: Options) => Promise<unkn
   'typed put': (db, options) => db.kv.typed({ parse: String }, { prefix: 'p/' }).put('k', 'v', options),
   lock: (db, options) => db.lock('l', options),
   session: (db, options) => db.session(options),
+  elect: (db, options) => db.elect('l', options),
+  revokeSession: (db, options) => db.revokeSession(1, options),
+  'cached put': (db, options) => db.cached().put('k', 'v', options),
+  'bank open': (db, options) => db.bank().open('a', 1, options),
+  'bank transfer': (db, options) => db.bank().transfer('a', 'b', 1, options),
 }
 const READS: Readonly<Record<string, (db: Db, options: Options) => Promise<unknown>>> = {
   get: (db, options) => db.kv.get('k', options),
@@ -34,6 +39,10 @@ const READS: Readonly<Record<string, (db: Db, options: Options) => Promise<unkno
   update: (db, options) => db.kv.update('k', () => 'v', options),
   locks: (db, options) => db.locks(options).next(),
   sessions: (db, options) => db.sessions(options).next(),
+  leader: (db, options) => db.leader('l', options),
+  'bank accounts': (db, options) => db.bank().accounts(options),
+  'bank recover': (db, options) => db.bank().recover(options),
+  'bank audit': (db, options) => db.bank().audit({ timeout: '10s', ...options }),
   'bank balance': (db, options) => db.bank().balance('a', options),
 }
 
@@ -181,6 +190,35 @@ describe.each(STAGES)('$name', (stage) => {
       }
     })
   }
+})
+
+/** They share with other calls what they wait for, or wait for news: there is no one request whose fate would be unknown. */
+const SHARED: Readonly<Record<string, Call>> = {
+  'cached get': (db, options) => db.cached().get('k', options),
+  observe: (db, options) => db.observe('l', options).next(),
+  watch: (db, options) => db.kv.watch('k', options).next(),
+}
+
+describe.each(STAGES.slice(1))('$name', (stage) => {
+  test.each(Object.entries(SHARED))('%s_endsAtOnce_andHasChangedNothing', async (_name, call) => {
+    const { error, reason } = await endAt(stage, call, 'abort')
+    expect(cell(error)).toBe('`ABORTED` not-applied')
+    expect(error.cause).toBe(reason)
+    expect(cell((await endAt(stage, call, 'timeout')).error)).toBe('`TIMEOUT` not-applied, retryable')
+  })
+})
+
+test('cachedGet_overBeforeItBegan_sharedWorkMayFailUnheard', async () => {
+  const cluster = new FakeCluster()
+  const db = new Db(cluster.newClerk(), { text: nodeText })
+  const cache = db.cached()
+  const signal = new FakeSignal()
+  signal.abort('before')
+  expect(await errorOf(cache.get('k', { timeout: 0 }))).toMatchObject({ code: 'TIMEOUT', outcome: 'not-applied' })
+  expect(await errorOf(cache.get('k', { signal }))).toMatchObject({ code: 'ABORTED', cause: 'before' })
+  // The holder that the first one began to open fails with this, and nobody waits for it.
+  await db.close()
+  await cluster.time.run(10)
 })
 
 test.each(Object.entries(WRITES).filter(([name]) => name !== 'lock'))(

@@ -174,9 +174,13 @@ export class EmbeddedCluster {
       throw wrong('INVALID_ARGUMENT', `a client cannot be called ${name}: that is a server`)
     this.clientNames.add(name)
     const { signal } = this.ending
-    const both = options.signal === undefined ? signal : eitherOf(signal, options.signal)
+    // One that cannot be listened to is refused by `open`.
+    const both = typeof options.signal?.addEventListener === 'function' ? eitherOf(signal, options.signal) : undefined
     try {
-      const client = await open({ silence: SILENCE, ...options, signal: both }, this.network.dialOf(name))
+      const client = await open(
+        { silence: SILENCE, ...options, signal: both?.signal ?? options.signal ?? signal },
+        this.network.dialOf(name),
+      )
       // Closed in the very moment in which it was connected.
       if (signal.aborted) await client.close()
       else this.clients.add(client)
@@ -184,6 +188,8 @@ export class EmbeddedCluster {
     } catch (error) {
       this.refuseClosed()
       throw error
+    } finally {
+      both?.forget()
     }
   }
 
@@ -233,11 +239,17 @@ function wrong(code: ErrorCode, message: string): CoppiceError {
   return new CoppiceError(message, { code, outcome: 'not-applied' })
 }
 
-function eitherOf(own: AbortSignal, given: AbortSignalLike): AbortSignal {
+/** Aborted with the first of the two; `forget` takes its listeners away. */
+function eitherOf(own: AbortSignal, given: AbortSignalLike): { signal: AbortSignal; forget: () => void } {
   const controller = new AbortController()
-  for (const signal of [own, given]) {
-    if (signal.aborted) controller.abort(signal.reason)
-    signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true })
+  const listened = [own, given].map((signal) => {
+    const listener = (): void => controller.abort(signal.reason)
+    if (signal.aborted) listener()
+    signal.addEventListener('abort', listener, { once: true })
+    return { signal, listener }
+  })
+  const forget = (): void => {
+    for (const { signal, listener } of listened) signal.removeEventListener('abort', listener)
   }
-  return controller.signal
+  return { signal: controller.signal, forget }
 }

@@ -121,9 +121,9 @@ export class Bank {
       begun = false
       await this.#reach('after intent delete')
       // The money has moved: a release that fails leaves a lock to expire, not a failed transfer.
-      await locks[1]!.release(options).catch(() => undefined)
+      await this.#release([locks[1]!], budget).catch(() => undefined)
       await this.#reach('after first release')
-      await locks[0]!.release(options).catch(() => undefined)
+      await this.#release([locks[0]!], budget).catch(() => undefined)
       return { ok: true, sourceBalance: fromBalance - amount, targetBalance: toBalance + amount }
     } catch (error) {
       // In the background: the caller learns at once, and a lock that cannot be given back expires.
@@ -269,8 +269,9 @@ export class Bank {
     return acquireLock(this.#clerk, this.#ports, LOCK_PREFIX + account, { ...budget.rest('bank'), ttl })
   }
 
+  /** Gives all of them back, whatever is left of the call's time; only the waiting for it ends with that. */
   async #release(locks: readonly HeldLock[], budget: Budget): Promise<void> {
-    await Promise.all([...locks].reverse().map((lock) => lock.release(budget.rest('bank'))))
+    await budget.within(Promise.all([...locks].reverse().map((lock) => lock.release())), 'bank')
   }
 
   #inOrder(accounts: readonly string[]): string[] {
@@ -291,5 +292,7 @@ function names(intent: Intent, account: string): boolean {
 function interrupted(error: unknown): unknown {
   if (!(error instanceof CoppiceError)) return error
   const message = `transfer interrupted, it will be finished or undone: ${error.message}`
-  return new CoppiceError(message, { code: error.code, outcome: 'unknown', attempts: error.attempts, cause: error })
+  const { code, attempts, epoch } = error
+  const cause = code === 'ABORTED' ? error.cause : error
+  return new CoppiceError(message, { code, outcome: 'unknown', attempts, epoch, cause })
 }

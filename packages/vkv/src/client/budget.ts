@@ -35,7 +35,7 @@ export class Budget {
   /** Options of the next call. Throws TIMEOUT when the time is up; `what` says what was being done. */
   next(what: string): CallOptions {
     const timeoutMs = this.deadline - this.#clerk.clock.now()
-    if (timeoutMs <= 0) throw this.#timedOut(what)
+    if (timeoutMs <= 0) throw this.timedOut(what)
     this.#calls++
     return { signal: this.signal, timeoutMs }
   }
@@ -48,9 +48,11 @@ export class Budget {
 
   /** What others wait for too: rejects with ABORTED or TIMEOUT when this call is over, while the work goes on. */
   within<T>(work: Promise<T>, what: string): Promise<T> {
+    // Whoever gives up leaves nobody to hear how the work fails.
+    work.catch(() => undefined)
     return new Promise((resolve, reject) => {
-      const { timeoutMs } = this.next(what)
       if (this.signal?.aborted === true) return reject(aborted(this.#clerk, this.signal, what, this.#calls))
+      const { timeoutMs } = this.next(what)
       const end = (): void => {
         cancel()
         this.signal?.removeEventListener('abort', onAbort)
@@ -61,7 +63,7 @@ export class Budget {
       }
       const cancel = this.#clerk.clock.after(timeoutMs!, () => {
         end()
-        reject(this.#timedOut(what))
+        reject(this.timedOut(what))
       })
       this.signal?.addEventListener('abort', onAbort, { once: true })
       work.finally(end).then(resolve, reject)
@@ -72,11 +74,12 @@ export class Budget {
   pause(ms: number, what: string): Promise<void> {
     const left = this.deadline - this.#clerk.clock.now()
     return pause(this.#clerk, this.#hold, Math.min(ms, Math.max(left, 0)), this.signal, what, this.#calls).then(() => {
-      if (ms >= left) throw this.#timedOut(what)
+      if (ms >= left) throw this.timedOut(what)
     })
   }
 
-  #timedOut(what: string): CoppiceError {
+  /** How the call ends when its time is up before anything of it may have been applied. */
+  timedOut(what: string): CoppiceError {
     const epoch = this.#clerk.configuration?.epoch
     const details = { code: 'TIMEOUT', outcome: 'not-applied', retryable: true, attempts: this.#calls, epoch } as const
     return new CoppiceError(`${what}: the time is up`, details)

@@ -133,11 +133,11 @@ export class CacheHolder {
   }
 
   /** Ends it; the leases go back. */
-  async close(): Promise<void> {
+  async close(budget: Budget): Promise<void> {
     this.#closed = true
     const id = this.#id
     this.#end()
-    if (id !== 0) await this.#clerk.submit(encodeCacheClose(id))
+    if (id !== 0) await this.#clerk.submit(encodeCacheClose(id), budget.next('cache'))
   }
 
   #onChanges(id: Index, batch: readonly Change[]): void {

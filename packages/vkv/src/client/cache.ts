@@ -12,7 +12,7 @@ import {
   MIN_HOLDER_TTL_MS,
   NO_END,
 } from '../core/cache-operations.js'
-import { Budget, type Options } from './budget.js'
+import { aborted, Budget, type Options } from './budget.js'
 import { CacheHolder } from './cache-holder.js'
 import { invalid } from './codecs.js'
 import { durationMs, type Duration } from './duration.js'
@@ -92,6 +92,8 @@ export class Cache<V = string> {
 
   /** The value, from memory while the lease on it is in force; linearizable either way. Undefined, if there is none, is cached too. */
   get(key: string, options?: Options): Promise<V | undefined> {
+    const signal = options?.signal
+    if (signal?.aborted === true) return Promise.reject(aborted(this.#clerk, signal, 'cached read', 0))
     const name = this.#kv.view.prefix + key
     const cached = this.#lookUp(name)
     if (cached === undefined) return this.#load(key, name, options)
@@ -112,8 +114,9 @@ export class Cache<V = string> {
   }
 
   /** Empties it and gives its leases back. Later reads go to the store. */
-  close(): Promise<void> {
-    return this.#holder.close()
+  async close(options?: Options): Promise<void> {
+    const budget = new Budget(this.#clerk, this.#ports, options)
+    await this.#holder.close(budget)
   }
 
   async #load(key: string, name: string, options: Options | undefined): Promise<V | undefined> {

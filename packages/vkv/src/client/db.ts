@@ -1,5 +1,5 @@
 // One connection to a key-value group with everything on it (PRODUCT SDK), over any clerk.
-import type { AbortSignalLike, Index } from '@coppice/protocol'
+import type { Index } from '@coppice/protocol'
 import type { CallOptions, ClerkLike, RequestName, Resolution } from '@coppice/clerk/core'
 import { Bank, type BankOptions } from './bank.js'
 import { Budget, type Options } from './budget.js'
@@ -60,11 +60,8 @@ export class Db {
     return leaderOf(this.clerk, this.ports, name, options)
   }
 
-  /** Who leads, now and whenever that changes. */
-  observe(
-    name: string | Uint8Array,
-    options?: { readonly signal?: AbortSignalLike | undefined },
-  ): AsyncGenerator<Leader | undefined, void, undefined> {
+  /** Who leads, now and whenever that changes. `timeout`: until the first answer; from then on it goes on for as long as it is followed. */
+  observe(name: string | Uint8Array, options?: Options): AsyncGenerator<Leader | undefined, void, undefined> {
     return observeLeader(this.clerk, this.ports, name, options)
   }
 
@@ -105,9 +102,19 @@ export class Db {
     return this.clerk.resolve(request, call)
   }
 
-  async close(): Promise<void> {
+  /**
+   * Ends its sessions and withdraws what waits, as far as the store can be told soon (two seconds at most); then nothing is left open, and calls
+   * fail with CLOSED. `timeout` and `signal` cut the farewell short, they do not fail it.
+   */
+  async close(options?: Options): Promise<void> {
+    const budget = new Budget(this.clerk, this.ports, options)
+    // What could not be told ends by the store's time.
+    await budget.within(this.#farewell(), 'close').catch(() => undefined)
+    await this.clerk.close()
+  }
+
+  async #farewell(): Promise<void> {
     await closeWaiting(this.clerk)
     await this.#sessions.close()
-    await this.clerk.close()
   }
 }

@@ -1,13 +1,13 @@
 // Elections (PRODUCT SDK): the leader is who holds the lock of that name; what it says of itself stands with the lock. Candidates wait in the
 // lock's queue, observers are told by the changes of the lock.
-import { CoppiceError, EMPTY_BYTES, Writer, type AbortSignalLike, type Index } from '@coppice/protocol'
+import { type CoppiceError, EMPTY_BYTES, Writer, type AbortSignalLike, type Index } from '@coppice/protocol'
 import type { ClerkLike, WatchHandle } from '@coppice/clerk/core'
 import { CHANGE_LOCK_HELD, CHANGE_LOCK_LEFT, CHANGE_LOCK_QUEUED, decodeLockChange } from '../core/changes.js'
 import { STREAM_LOCKS, writeLockTopic } from '../core/changes.js'
 import { decodeLock } from '../core/lock-record.js'
 import { encodeRange, TABLE_LOCKS } from '../core/queries.js'
 import { decodeRangeReply } from '../core/replies.js'
-import { Budget, pause, type Options } from './budget.js'
+import { aborted, Budget, pause, type Options } from './budget.js'
 import { checkKey } from './codecs.js'
 import type { HeldLock } from './held-lock.js'
 import type { Kv } from './kv.js'
@@ -105,15 +105,15 @@ const AGAIN_MS = 100
 
 /**
  * Who leads, now and from now on: yields whenever that changes, undefined for nobody. Changes that come faster than they are taken are
- * left out, the last one never. Ends by the signal (with an AbortError) or when its consumer stops.
+ * left out, the last one never. Ends by the signal (with an AbortError) or when its consumer stops. `timeout`: until the first answer.
  */
 export async function* observeLeader(
   clerk: ClerkLike,
   ports: KvPorts,
   name: string | Uint8Array,
-  options: { readonly signal?: AbortSignalLike | undefined } = {},
+  options: Options = {},
 ): AsyncGenerator<Leader | undefined, void, undefined> {
-  const news = new News(clerk, ports, lockName(ports, name), options.signal)
+  const news = new News(clerk, ports, lockName(ports, name), options)
   let told: Leader | undefined | null = null
   try {
     for (;;) {
@@ -144,30 +144,40 @@ class News {
   #state: 'begin' | 'synced' | 'on' = 'begin'
   #wake: () => void = () => undefined
   #failure: CoppiceError | undefined
+  /** Until the first answer. */
+  #beginning: Budget | undefined
+  readonly #cancelLate: () => void
 
-  constructor(clerk: ClerkLike, ports: KvPorts, lock: Uint8Array, signal: AbortSignalLike | undefined) {
+  constructor(clerk: ClerkLike, ports: KvPorts, lock: Uint8Array, options: Options) {
     this.#clerk = clerk
     this.#ports = ports
     this.#lock = lock
-    this.#signal = signal
-    signal?.addEventListener('abort', this.#onAbort)
+    this.#beginning = new Budget(clerk, ports, options)
+    const { timeoutMs } = this.#beginning.next('observe')
+    this.#cancelLate = clerk.clock.after(timeoutMs!, () => this.#wake())
+    this.#signal = options.signal
+    this.#signal?.addEventListener('abort', this.#onAbort)
   }
 
   close(): void {
+    this.#cancelLate()
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#watch?.close()
     this.#watch = undefined
   }
 
   async next(): Promise<Leader | undefined> {
+    const leader = await this.#newest()
+    this.#cancelLate()
+    this.#beginning = undefined
+    return leader
+  }
+
+  async #newest(): Promise<Leader | undefined> {
     for (;;) {
-      if (this.#signal?.aborted === true) {
-        throw new CoppiceError('observe: aborted', {
-          code: 'ABORTED',
-          outcome: 'not-applied',
-          cause: this.#signal.reason,
-        })
-      }
+      if (this.#signal?.aborted === true) throw aborted(this.#clerk, this.#signal, 'observe', 0)
+      // Also throws TIMEOUT.
+      const beginning = this.#beginning?.rest('observe')
       if (this.#failure !== undefined) {
         // A gap, or servers that refuse for now: begin anew with a read. A client that was closed stays so.
         if (this.#failure.code === 'CLOSED') throw this.#failure
@@ -179,7 +189,7 @@ class News {
       if (this.#state === 'synced') {
         this.#state = 'on'
         const signal = this.#signal
-        const { leader, minIndex } = await readLeader(this.#clerk, this.#ports, this.#lock, { signal })
+        const { leader, minIndex } = await readLeader(this.#clerk, this.#ports, this.#lock, beginning ?? { signal })
         this.#from = minIndex
         if (this.#news === null || this.#newsIndex < minIndex) {
           this.#news = null

@@ -110,16 +110,16 @@ export class HeldLock {
   /** Gives the lock back. Also after it was lost: then nothing changes. */
   async release(options?: Options): Promise<void> {
     const { lock, owner, what } = this.#holding
-    this.#end(lost(what, 'it was released'))
     const budget = new Budget(this.#clerk, this.#ports, options)
+    this.#end(lost(what, 'it was released'))
     await this.#clerk.submit(encodeRelease(lock, owner, this.token), budget.next(what))
   }
 
   /** Ends the holding as if it had expired: whoever takes the lock next learns that it was not released. */
   async abandon(options?: Options): Promise<void> {
     const { lock, owner, what } = this.#holding
-    this.#end(lost(what, 'it was abandoned'))
     const budget = new Budget(this.#clerk, this.#ports, options)
+    this.#end(lost(what, 'it was abandoned'))
     await this.#clerk.submit(encodeRenew(lock, owner, this.token, 0), budget.next(what))
   }
 

@@ -81,8 +81,9 @@ export class Session {
 
   /** Ends it, and with it the keys bound to it. Also after it was lost. */
   async close(options?: Options): Promise<void> {
+    const budget = new Budget(this.#clerk, this.#ports, options)
     this.lose('it was closed')
-    await endSession(this.#clerk, this.#ports, this.id, END_CLOSED, options)
+    await endSession(this.#clerk, this.id, END_CLOSED, budget)
   }
 
   #safeMs(): Millis {
@@ -91,14 +92,7 @@ export class Session {
 }
 
 /** Answers whether there was such a session. */
-export async function endSession(
-  clerk: ClerkLike,
-  ports: KvPorts,
-  id: Index,
-  why: number,
-  options?: Options,
-): Promise<boolean> {
-  const budget = new Budget(clerk, ports, options)
+export async function endSession(clerk: ClerkLike, id: Index, why: number, budget: Budget): Promise<boolean> {
   return decodeDone(await clerk.submit(encodeEndSession(id, why), budget.next(`session ${id}`)))
 }
 

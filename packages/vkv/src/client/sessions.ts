@@ -121,7 +121,7 @@ export class Sessions {
   /** Ends anybody's session by its id; answers whether there was one. */
   revoke(id: Index, options?: Options): Promise<boolean> {
     if (!Number.isSafeInteger(id) || id < 1) throw invalid(`${id} is no session's id`)
-    return endSession(this.#clerk, this.#ports, id, END_REVOKED, options)
+    return endSession(this.#clerk, id, END_REVOKED, new Budget(this.#clerk, this.#ports, options))
   }
 
   /** The connection is closed in order: its sessions end, as far as the store can be told soon. */

@@ -1,9 +1,9 @@
 // Watching keys (PRODUCT SDK): `for await (const event of kv.watch(prefix))`. Every committed change once and in order, through failovers and
 // reconfigurations; who is slow to take them holds up nobody but itself.
-import { CoppiceError, type Change, type ErrorCode, type Index } from '@coppice/protocol'
+import { CoppiceError, type Change, type Index } from '@coppice/protocol'
 import type { ClerkLike, WatchHandle } from '@coppice/clerk/core'
 import { CHANGE_DELETE, CHANGE_EXPIRE, CHANGE_PUT, STREAM_KEYS } from '../core/changes.js'
-import { Budget, type Options } from './budget.js'
+import { aborted, Budget, type Options } from './budget.js'
 import type { KvPorts } from './ports.js'
 import type { View } from './view.js'
 
@@ -76,9 +76,16 @@ export class Watch<K, V> implements AsyncIterableIterator<WatchEvent<K, V>, unde
     this.#hold = ports.hold
     const { signal } = options
     const { timeoutMs } = new Budget(clerk, ports, options).next('watch')
-    const onAbort = (): void => this.#finish(errorOf('ABORTED', 'watch: aborted', signal?.reason))
+    const onAbort = (): void => this.#finish(aborted(clerk, signal, 'watch', 0))
     const cancel = clerk.clock.after(timeoutMs!, () =>
-      this.#finish(errorOf('TIMEOUT', `watch: no replica took it within ${Math.round(timeoutMs!)} ms`)),
+      this.#finish(
+        new CoppiceError(`watch: no replica took it within ${Math.round(timeoutMs!)} ms`, {
+          code: 'TIMEOUT',
+          outcome: 'not-applied',
+          retryable: true,
+          epoch: clerk.configuration?.epoch,
+        }),
+      ),
     )
     this.#end = () => {
       cancel()
@@ -202,11 +209,9 @@ export class Watch<K, V> implements AsyncIterableIterator<WatchEvent<K, V>, unde
       case CHANGE_EXPIRE:
         return { type: 'expire', key, version, next }
       default:
-        throw errorOf('INTERNAL', `watch: a change of kind ${change.kind} is not known here`)
+        throw new CoppiceError(`watch: a change of kind ${change.kind} is not known here`, INTERNAL)
     }
   }
 }
 
-function errorOf(code: ErrorCode, message: string, cause?: unknown): CoppiceError {
-  return new CoppiceError(message, { code, outcome: 'not-applied', retryable: code === 'TIMEOUT', cause })
-}
+const INTERNAL = { code: 'INTERNAL', outcome: 'not-applied' } as const
