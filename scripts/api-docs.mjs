@@ -15,9 +15,7 @@ import { root } from './setup.mjs'
 
 const OUT = join(root, 'docs', 'api')
 // Made for programs of this repository alone.
-const OWN_ENTRIES = new Set(['@coppice/cli/bench'])
-// Of what these give, only what has a docstring is for others.
-const PARTLY_OWN_ENTRIES = new Set(['@coppice/vkv/core'])
+const OWN_ENTRIES = new Set(['@coppice/cli/bench', '@coppice/vkv/internal'])
 const GENERATED = '<!-- Written by scripts/api-docs.mjs from the docstrings: npm run docs:api -->'
 const KINDS = [
   ['function', 'Functions'],
@@ -55,7 +53,7 @@ function placesOfAll() {
       for (const { specifier, file } of entries) {
         for (const [name, found] of declarations.exportsOf(file)) {
           if (found === undefined) problems.push(`${specifier}: ${name} is declared nowhere`)
-          else if (!places.has(keyOf(found)) && isOf(page, found.file) === own && isForOthers(specifier, found)) {
+          else if (!places.has(keyOf(found)) && isOf(page, found.file) === own) {
             const slug = name.toLowerCase()
             const count = taken.get(slug) ?? 0
             taken.set(slug, count + 1)
@@ -79,9 +77,7 @@ function pageOf({ name, description, page, entries }) {
   const parts = [`# ${name}`, GENERATED, description]
   for (const { specifier, file, source } of entries) {
     parts.push(`## ${specifier}`, headOf(source))
-    const all = [...declarations.exportsOf(file)].filter(
-      ([, found]) => found !== undefined && isForOthers(specifier, found),
-    )
+    const all = [...declarations.exportsOf(file)].filter(([, found]) => found !== undefined)
     const here = ([, found]) => places.get(keyOf(found)).specifier === specifier
     const byKind = KINDS.map(([kind, title]) => [title, all.filter(([, found]) => kindOf(found) === kind)])
     for (const [title, some] of byKind) {
@@ -92,10 +88,6 @@ function pageOf({ name, description, page, entries }) {
     for (const [shown, found] of sections) parts.push(sectionOf(specifier, shown, found, page))
   }
   return parts.join('\n\n')
-}
-
-function isForOthers(specifier, found) {
-  return !PARTLY_OWN_ENTRIES.has(specifier) || docOf(found, declarations.textOf(found.file)) !== undefined
 }
 
 function sectionOf(specifier, shown, found, page) {
@@ -115,7 +107,7 @@ function sectionOf(specifier, shown, found, page) {
       if (other === undefined || shownHere.has(keyOf(other))) continue
       if (places.has(keyOf(other))) mentioned.set(name, linkTo(other, page, name))
       else if (other.file === found.file) show(other)
-      else if (!PARTLY_OWN_ENTRIES.has(specifier) && !isInternal(other, declarations.textOf(other.file)))
+      else if (!isInternal(other, declarations.textOf(other.file)))
         problems.push(`${specifier}: ${shown} mentions ${name} (${sourceOf(other.file)}), which no entry exports`)
     }
   }

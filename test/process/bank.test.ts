@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Db } from '@coppice/vkv'
-import { CRASH_POINTS } from '@coppice/vkv/core'
+import { CRASH_POINTS } from '@coppice/vkv/internal'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cluster } from './support/cluster.js'
 import { until, within } from './support/wait.js'

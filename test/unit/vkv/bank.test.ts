@@ -1,15 +1,8 @@
 // The bank: whatever happens to its clients, no money is made or lost, no balance is negative, and every lock is free in the end.
 import { expect, test } from 'vitest'
 import { CoppiceError } from '@coppice/protocol'
-import {
-  Bank,
-  CRASH_POINTS,
-  decodeGetReply,
-  encodeGet,
-  listLocks,
-  QUERY_GET_MANY,
-  type CrashPoint,
-} from '@coppice/vkv/core'
+import { type CrashPoint, decodeGetReply, encodeGet } from '@coppice/vkv/core'
+import { Bank, CRASH_POINTS, listLocks, QUERY_GET_MANY } from '@coppice/vkv/internal'
 import { type MemoryClerk, World } from './memory-clerk.js'
 import { bytes, text } from './machine-help.js'
 

@@ -2,19 +2,17 @@
 import fc from 'fast-check'
 import { readU53 } from '@coppice/protocol'
 import { expect, test } from 'vitest'
+import { decodeWriteReply, encodeDelete, encodePut } from '@coppice/vkv/core'
 import {
   decodeCacheOpened,
   decodeKeepReply,
   decodeLeaseReply,
-  decodeWriteReply,
   encodeCacheClose,
   encodeCacheDrop,
   encodeCacheForget,
   encodeCacheKeep,
   encodeCacheLease,
   encodeCacheOpen,
-  encodeDelete,
-  encodePut,
   KEEP_DONE,
   KEEP_REVOKED,
   KEEP_UNKNOWN,
@@ -22,7 +20,7 @@ import {
   LEASE_NEVER,
   LEASE_REFUSED,
   LEASE_UNKNOWN,
-} from '@coppice/vkv/core'
+} from '@coppice/vkv/internal'
 import { bytes, DrivenMachine, text } from './machine-help.js'
 
 const TTL = 1_000

@@ -1,16 +1,7 @@
 // What keys with a ttl, sessions and idempotency keys should do, told as plainly as possible: maps that are searched from end to end.
 import fc from 'fast-check'
-import {
-  decodeWriteReply,
-  encodeDelete,
-  encodeEndSession,
-  encodeKeepAlive,
-  encodeOnce,
-  encodeOpenSession,
-  encodePut,
-  END_REVOKED,
-  type WriteReply,
-} from '@coppice/vkv/core'
+import { decodeWriteReply, encodeDelete, encodeOnce, encodePut, type WriteReply } from '@coppice/vkv/core'
+import { encodeEndSession, encodeKeepAlive, encodeOpenSession, END_REVOKED } from '@coppice/vkv/internal'
 import { bytes } from './machine-help.js'
 
 export type Command =

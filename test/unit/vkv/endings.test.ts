@@ -5,28 +5,30 @@ import { MAX_SESSION_KEYS } from '@coppice/protocol'
 import { nodeBytes } from '@coppice/runtime'
 import {
   CHANGE_EXPIRE,
-  CHANGE_SESSION_END,
   decodeGetReply,
-  decodeKeepAliveReply,
-  decodeOpenReply,
   decodeRangeReply,
-  decodeSession,
   decodeWriteReply,
   encodeCondPut,
   encodeDelete,
-  encodeEndSession,
   encodeGet,
-  encodeKeepAlive,
   encodeOnce,
-  encodeOpenSession,
   encodePut,
   encodeRange,
-  END_CLOSED,
   KvMachine,
   STREAM_KEYS,
+} from '@coppice/vkv/core'
+import {
+  CHANGE_SESSION_END,
+  decodeKeepAliveReply,
+  decodeOpenReply,
+  decodeSession,
+  encodeEndSession,
+  encodeKeepAlive,
+  encodeOpenSession,
+  END_CLOSED,
   STREAM_SESSIONS,
   TABLE_SESSIONS,
-} from '@coppice/vkv/core'
+} from '@coppice/vkv/internal'
 import { commands, encode, Model, replyOf, type Command } from './endings-model.js'
 import { bytes, DrivenMachine, text } from './machine-help.js'
 

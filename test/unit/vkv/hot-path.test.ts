@@ -1,7 +1,7 @@
 // Plain gets and puts by their short way: what they take and give is what the longer way took and gave.
 import { expect, test } from 'vitest'
 import { MAX_KEY_BYTES } from '@coppice/protocol'
-import { textKv, type Codec } from '@coppice/vkv/core'
+import { type Codec, textKv } from '@coppice/vkv/core'
 import { copyOfRange } from '../../../packages/vkv/src/client/copies.js'
 import { bytes } from './machine-help.js'
 import { World } from './memory-clerk.js'

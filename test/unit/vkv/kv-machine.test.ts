@@ -7,7 +7,6 @@ import {
   decodeManyReply,
   decodeRangeReply,
   decodeWriteReply,
-  encodeAcquire,
   encodeCondPut,
   encodeCount,
   encodeDelete,
@@ -15,9 +14,9 @@ import {
   encodeGetMany,
   encodePut,
   encodeRange,
-  encodeRelease,
   KvMachine,
 } from '@coppice/vkv/core'
+import { encodeAcquire, encodeRelease } from '@coppice/vkv/internal'
 import { nodeBytes } from '@coppice/runtime'
 import { bytes, DrivenMachine, text } from './machine-help.js'
 import { seeded } from './memory-clerk.js'

@@ -17,7 +17,7 @@ import {
   encodeRenew,
   GRANT_MS,
   ParsedOperation,
-} from '@coppice/vkv/core'
+} from '@coppice/vkv/internal'
 import { Agenda, AGENDA_LOCK, readOrdered } from '../../../packages/vkv/src/core/agenda.js'
 import { TableCapture, TableLoader } from '../../../packages/vkv/src/core/capture.js'
 import { LockTable } from '../../../packages/vkv/src/core/lock-table.js'

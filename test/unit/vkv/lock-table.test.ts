@@ -1,26 +1,28 @@
 // Locks as operations of the log: owner, fence, expiry by the log's time, queue, and the writes they guard.
 import { expect, test } from 'vitest'
 import {
+  decodeManyReply,
+  decodeWriteReply,
+  encodeCondPut,
+  encodeDelete,
+  encodeGetMany,
+  encodePut,
+  type Guard,
+} from '@coppice/vkv/core'
+import {
   CHANGE_LOCK_HELD,
   CHANGE_LOCK_LEFT,
   decodeAcquireReply,
   decodeDone,
   decodeLockChange,
-  decodeManyReply,
   decodeOpenReply,
-  decodeWriteReply,
   encodeAcquire,
-  encodeCondPut,
-  encodeDelete,
-  encodeGetMany,
   encodeOpenSession,
-  encodePut,
   encodeRelease,
   encodeRenew,
   GRANT_MS,
   STREAM_LOCKS,
-  type Guard,
-} from '@coppice/vkv/core'
+} from '@coppice/vkv/internal'
 import { bytes, DrivenMachine } from './machine-help.js'
 
 const L = bytes('lock')

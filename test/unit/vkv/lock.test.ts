@@ -1,7 +1,8 @@
 // Lock clients over a machine in memory: exclusion, the signal's promise, queues, fences.
 import { expect, test } from 'vitest'
 import { CompactedError } from '@coppice/protocol'
-import { acquireLock, Db, GRANT_MS, withLock, type HeldLock } from '@coppice/vkv/core'
+import { Db, type HeldLock } from '@coppice/vkv/core'
+import { acquireLock, GRANT_MS, withLock } from '@coppice/vkv/internal'
 import { type MemoryClerk, World } from './memory-clerk.js'
 
 const failed = <T>(promise: Promise<T>) =>

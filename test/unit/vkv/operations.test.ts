@@ -4,7 +4,6 @@ import { expect, test } from 'vitest'
 import { MAX_VALUE_BYTES } from '@coppice/protocol'
 import { nodeBytes } from '@coppice/runtime'
 import {
-  encodeAcquire,
   encodeCondPut,
   encodeCount,
   encodeDelete,
@@ -12,10 +11,9 @@ import {
   encodeGetMany,
   encodePut,
   encodeRange,
-  encodeRelease,
-  encodeRenew,
   KvMachine,
 } from '@coppice/vkv/core'
+import { encodeAcquire, encodeRelease, encodeRenew } from '@coppice/vkv/internal'
 import { bytes } from './machine-help.js'
 
 const machine = new KvMachine(nodeBytes)

@@ -1,7 +1,8 @@
 // Sessions, ttl and idempotency keys as clients see them, over a machine in memory.
 import { expect, test } from 'vitest'
 import { CoppiceError } from '@coppice/protocol'
-import { Db, END_EXPIRED, safeSessionMs, STREAM_SESSIONS, textKv, type Session } from '@coppice/vkv/core'
+import { Db, type Session, textKv } from '@coppice/vkv/core'
+import { END_EXPIRED, safeSessionMs, STREAM_SESSIONS } from '@coppice/vkv/internal'
 import { type MemoryClerk, World } from './memory-clerk.js'
 
 const failed = <T>(promise: Promise<T>) =>

@@ -3,40 +3,37 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { MAX_STORED_REPLY_BYTES, MAX_VALUE_BYTES } from '@coppice/protocol'
 import { nodeBytes } from '@coppice/runtime'
+import { decodeGetReply, encodeGet, encodePut, KvMachine } from '@coppice/vkv/core'
 import {
+  type Comparison,
   decodeAcquireReply,
   decodeCacheOpened,
-  decodeGetReply,
   decodeLeaseReply,
   decodeTxnReply,
   encodeAcquire,
   encodeCacheForget,
   encodeCacheLease,
   encodeCacheOpen,
-  encodeGet,
-  encodePut,
   encodeTxn,
   EXISTS,
-  KvMachine,
   LEASE_GRANTED,
   LEASE_REFUSED,
   MAX_TXN_BYTES,
   MAX_TXN_PARTS,
   MISSING,
   OP_TXN,
+  type Step,
   STEP_DELETE,
   STEP_GET,
   STEP_PUT,
+  type TxnOperation,
   VALUE_EQUAL,
   VALUE_NOT_EQUAL,
   VERSION_ABOVE,
   VERSION_BELOW,
   VERSION_EQUAL,
   VERSION_NOT_EQUAL,
-  type Comparison,
-  type Step,
-  type TxnOperation,
-} from '@coppice/vkv/core'
+} from '@coppice/vkv/internal'
 import { bytes, DrivenMachine, text } from './machine-help.js'
 
 const KEYS = ['a', 'b', 'c', 'd']

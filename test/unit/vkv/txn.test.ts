@@ -2,7 +2,8 @@
 import { expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import { type CoppiceError, MAX_STORED_REPLY_BYTES } from '@coppice/protocol'
-import { Db, InvalidValueError, MAX_TXN_PARTS, textKv, type Kv, type KvEntry, type Written } from '@coppice/vkv/core'
+import { Db, InvalidValueError, type Kv, type KvEntry, textKv, type Written } from '@coppice/vkv/core'
+import { MAX_TXN_PARTS } from '@coppice/vkv/internal'
 import { World, type MemoryClerk } from './memory-clerk.js'
 import { bytes } from './machine-help.js'
 

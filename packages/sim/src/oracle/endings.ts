@@ -3,10 +3,8 @@
 // operation finds what was due a tick before it, by the log's time, which stands still while nobody leads. Machines that were loaded from a
 // snapshot are not watched: their state is compared with that of the others (I9).
 import type { Index, Millis } from '@coppice/protocol'
+import { CHANGE_DELETE, CHANGE_EXPIRE, CHANGE_PUT, STREAM_KEYS } from '@coppice/vkv/core'
 import {
-  CHANGE_DELETE,
-  CHANGE_EXPIRE,
-  CHANGE_PUT,
   CHANGE_SESSION_END,
   OP_COND_PUT,
   OP_END_SESSION,
@@ -14,9 +12,8 @@ import {
   OP_OPEN_SESSION,
   OP_PUT,
   ParsedOperation,
-  STREAM_KEYS,
   STREAM_SESSIONS,
-} from '@coppice/vkv/core'
+} from '@coppice/vkv/internal'
 import { readU53 } from '@coppice/protocol'
 import { check } from '../kernel/violation.js'
 

@@ -1,6 +1,5 @@
 // Directed stories about the client cache (PROTOCOL 9): what is answered from memory is what a read would answer.
-import { Db } from '@coppice/vkv/core'
-import type { Cache } from '@coppice/vkv/core'
+import { type Cache, Db } from '@coppice/vkv/core'
 import { check } from '../kernel/violation.js'
 import { scripted } from './mutant-kit.js'
 import type { Script, Scripted } from './mutant-kit.js'

@@ -1,6 +1,6 @@
 // Directed stories about locks (PROTOCOL 9): to whom a lock goes that is released or left behind, and what its waiters learn of it.
+import { Db, type HeldLock } from '@coppice/vkv/core'
 import {
-  Db,
   decodeAcquireReply,
   decodeOpenReply,
   encodeAcquire,
@@ -8,8 +8,7 @@ import {
   encodeOpenSession,
   encodeRelease,
   END_REVOKED,
-} from '@coppice/vkv/core'
-import type { HeldLock } from '@coppice/vkv/core'
+} from '@coppice/vkv/internal'
 import { check } from '../kernel/violation.js'
 import { scripted } from './mutant-kit.js'
 import type { Script } from './mutant-kit.js'

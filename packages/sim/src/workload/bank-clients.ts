@@ -1,7 +1,7 @@
 // Tellers and an auditor of the bank (PROTOCOL 9): tellers die at the crash points of a transfer and come back; no audit may see another
 // total than was paid in, no balance may be negative, and in the end every lock is free.
-import { Db, CRASH_POINTS } from '@coppice/vkv/core'
-import type { Bank } from '@coppice/vkv/core'
+import { type Bank, Db } from '@coppice/vkv/core'
+import { CRASH_POINTS } from '@coppice/vkv/internal'
 import type { ClientHost } from '../hosts/client-host.js'
 import { check } from '../kernel/violation.js'
 import { outcomeOf } from './calls.js'

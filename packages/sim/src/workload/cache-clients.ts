@@ -1,7 +1,6 @@
 // Processes that read through the client cache (PROTOCOL 9) while they and others write the same keys; what they see goes into the history,
 // where it must be linearizable like anything else.
-import { Db } from '@coppice/vkv/core'
-import type { Cache } from '@coppice/vkv/core'
+import { type Cache, Db } from '@coppice/vkv/core'
 import type { ClientHost } from '../hosts/client-host.js'
 import { outcomeOf } from './calls.js'
 import type { Workload } from './workload.js'

@@ -1,8 +1,8 @@
 // Processes whose keys end by themselves: with a ttl, or with their session. Nothing ends before its time by the clock of the one who asked; when
 // a session ends by time, its process no longer believed in it; and a write that a second process repeats under the first one's idempotency
 // key is done once.
-import { CHANGE_EXPIRE, CHANGE_SESSION_END, Db, STREAM_KEYS, STREAM_SESSIONS } from '@coppice/vkv/core'
-import type { Session } from '@coppice/vkv/core'
+import { CHANGE_EXPIRE, Db, type Session, STREAM_KEYS } from '@coppice/vkv/core'
+import { CHANGE_SESSION_END, STREAM_SESSIONS } from '@coppice/vkv/internal'
 import type { ClientHost } from '../hosts/client-host.js'
 import { check } from '../kernel/violation.js'
 import { sessionOf } from '../oracle/endings.js'

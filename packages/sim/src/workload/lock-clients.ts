@@ -2,8 +2,8 @@
 // lost and the fences of successful writes never go down. Nobody believes in the lock while another does, and what the lock tells those who
 // watch it is judged by a journal.
 import { CompactedError, CoppiceError, Writer } from '@coppice/protocol'
-import { Db, STREAM_LOCKS, writeLockTopic } from '@coppice/vkv/core'
-import type { HeldLock } from '@coppice/vkv/core'
+import { Db, type HeldLock } from '@coppice/vkv/core'
+import { STREAM_LOCKS, writeLockTopic } from '@coppice/vkv/internal'
 import type { ClientHost } from '../hosts/client-host.js'
 import { check } from '../kernel/violation.js'
 import { outcomeOf } from './calls.js'

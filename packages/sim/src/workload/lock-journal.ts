@@ -7,7 +7,7 @@ import {
   CHANGE_LOCK_LEFT,
   CHANGE_LOCK_QUEUED,
   decodeLockChange,
-} from '@coppice/vkv/core'
+} from '@coppice/vkv/internal'
 import { check } from '../kernel/violation.js'
 
 /** What is known of one lock from its changes; a contradiction is a violation. */

@@ -1,7 +1,8 @@
 // Processes that move amounts between several keys by transactions, and others that read them together by a transaction, by one read at
 // any replica, or by a range: what nobody may ever see is another sum, half a move, or both branches of one transaction. Each key's part
 // of a transaction goes into the history too.
-import { decodeTxnReply, Db, type KvEntry, type TxnResult } from '@coppice/vkv/core'
+import { Db, type KvEntry, type TxnResult } from '@coppice/vkv/core'
+import { decodeTxnReply } from '@coppice/vkv/internal'
 import type { ClientHost } from '../hosts/client-host.js'
 import { check } from '../kernel/violation.js'
 import { outcomeOf } from './calls.js'

@@ -99,15 +99,19 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     this.#caches = this.#state.caches
   }
 
+  /** @internal */
   get keys(): Table {
     return this.#keys
   }
+  /** @internal */
   get locks(): Table {
     return this.#locks.table
   }
+  /** @internal */
   get caches(): CacheLeases {
     return this.#caches
   }
+  /** The log's time, ms. */
   get elapsedMs(): Millis {
     return this.#elapsedMs
   }

@@ -187,6 +187,7 @@ export function decodeRangeReply(bytes: Uint8Array): RangeReply {
   return { more, entries }
 }
 
+/** The number of keys that a count found. */
 export function decodeCountReply(bytes: Uint8Array): number {
   return new Reader(bytes).u53()
 }
