@@ -109,7 +109,7 @@ test('bulk_holdsBackAllButItsWindow', async () => {
     replies,
   })
   // The small reply is the first thing behind at most one window of fragments and what the kernel took.
-  server.wire.reply(connection, { kind: 'hashAnswer', requestId: 1, nextIndex: 1, commitIndex: 1, hash: 'x' })
+  server.wire.reply(connection, { kind: 'hashAnswer', requestId: 1, index: 1, state: 'done', hash: 'x' })
   raw.ws.resume()
   let before = 0
   for (let frame = await raw.frames.next(); frame[0] !== 0; frame = await raw.frames.next()) before += frame.length

@@ -101,11 +101,11 @@ test('status_and_hash_ask_one_server_and_name_a_silent_one', async () => {
   const cluster = new FakeCluster()
   serve(cluster, 'r1:1', (m) =>
     m.kind === 'hash'
-      ? { kind: 'hashAnswer', requestId: m.requestId, nextIndex: 5, commitIndex: 4, hash: 'abc' }
+      ? { kind: 'hashAnswer', requestId: m.requestId, index: m.index, state: 'done', hash: 'abc' }
       : undefined,
   )
   const admin = newAdmin(cluster, 500)
-  expect(await cluster.time.until(admin.hash('r1:1'))).toEqual({ nextIndex: 5, commitIndex: 4, hash: 'abc' })
+  expect(await cluster.time.until(admin.hash('r1:1', 5))).toEqual({ index: 5, state: 'done', hash: 'abc' })
   const silent = await cluster.time.until(errorOf(admin.status('r1:1', 'replica')))
   expect(silent).toMatchObject({ code: 'TIMEOUT', message: 'no answer: r1:1: connected, no answer' })
   const absent = await cluster.time.until(errorOf(admin.status('r9:1', 'replica')))
@@ -137,7 +137,7 @@ const QUESTIONS: readonly (readonly [string, Ask])[] = [
   ['getConfig', (admin, options) => admin.getConfig(options)],
   ['getGroup', (admin, options) => admin.getGroup(options)],
   ['status', (admin, options) => admin.status('r1:1', 'replica', options)],
-  ['hash', (admin, options) => admin.hash('r1:1', options)],
+  ['hash', (admin, options) => admin.hash('r1:1', 0, options)],
 ]
 const CHANGES: readonly (readonly [string, Ask])[] = [
   ['reconfigure', (admin, options) => admin.reconfigure(['r2'], 'x', options)],
@@ -249,7 +249,7 @@ test('hold_is_told_of_the_first_and_the_last_open_call', async () => {
   const cluster = muteCluster()
   const told: boolean[] = []
   const admin = newAdmin(cluster, 5_000, (busy) => told.push(busy))
-  const both = [errorOf(admin.hash('r1:1', { timeout: 50 })), errorOf(admin.hash('r1:1', { timeout: 100 }))]
+  const both = [errorOf(admin.hash('r1:1', 0, { timeout: 50 })), errorOf(admin.hash('r1:1', 0, { timeout: 100 }))]
   await cluster.time.run(60)
   expect(told).toEqual([true])
   await cluster.time.until(Promise.all(both))

@@ -22,6 +22,7 @@ import { Agenda, AGENDA_LOCK, readOrdered } from '../../../packages/vkv/src/core
 import { TableCapture, TableLoader } from '../../../packages/vkv/src/core/capture.js'
 import { LockTable } from '../../../packages/vkv/src/core/lock-table.js'
 import { Table } from '../../../packages/vkv/src/core/table.js'
+import { TableHash } from '../../../packages/vkv/src/core/table-hash.js'
 import { bytes, text } from './machine-help.js'
 
 const KINDS: Record<number, string> = {
@@ -34,7 +35,7 @@ const KINDS: Record<number, string> = {
 
 /** Lock table, queue and agenda as the machine has them, with sessions that live until they are told to end. */
 class Driven {
-  tables = [new Table(nodeBytes), new Table(nodeBytes), new Table(nodeBytes)] as const
+  tables = [new Table(), new Table(), new Table()] as const
   agenda = new Agenda(this.tables[2])
   readonly sessions = new Set<number>()
   locks: LockTable
@@ -100,7 +101,7 @@ class Driven {
   reload(): void {
     const before = this.hash()
     const capture = new TableCapture(this.tables, { lastIndex: this.index, elapsedMs: this.now, onceBytes: 0 })
-    const tables = [new Table(nodeBytes), new Table(nodeBytes), new Table(nodeBytes)] as const
+    const tables = [new Table(), new Table(), new Table()] as const
     const loader = new TableLoader(tables, () => undefined)
     for (let piece = capture.next(200); piece !== undefined; piece = capture.next(200)) loader.add(piece.slice())
     loader.finish()
@@ -111,9 +112,9 @@ class Driven {
   }
 
   hash(): string {
-    const sums = new Uint32Array(2)
-    this.tables.forEach((table, salt) => table.addHash(sums, salt))
-    return sums.join()
+    const hash = new TableHash(this.tables, this.index, nodeBytes)
+    while (hash.next());
+    return hash.value
   }
 }
 

@@ -54,10 +54,15 @@ export interface GroupView {
   readonly leader: NodeId | ''
   readonly state: ConfigState
 }
-/** The state of one member as a hash, with the place in the log it belongs to. */
+/** The state of one member as a hash, with the place in the log it belongs to: the state before entry `index`. */
 export interface ReplicaHash {
-  readonly nextIndex: number
-  readonly commitIndex: number
+  readonly index: number
+  /**
+   * `running`: ask again. `missed`: this replica took none there, since it was not a member then or has restarted. `notPrimary`: it
+   * cannot choose an index.
+   */
+  readonly state: 'running' | 'done' | 'missed' | 'notPrimary'
+  /** Once `done`, when everything before `index` is committed. */
   readonly hash: string
 }
 
@@ -204,13 +209,16 @@ export class AdminClient {
     })
   }
 
-  /** The state hash of one replica. */
-  async hash(address: string, options?: AdminCallOptions): Promise<ReplicaHash> {
-    const question: ReplicaQuestion = { kind: 'hash', requestId: ++this.#requestId }
+  /**
+   * The state hash of one replica at `index`; 0: the replica, if it is the primary, chooses one, at which every member takes its hash from
+   * then on, in its idle time. Asked again until it is `done`.
+   */
+  async hash(address: string, index: number, options?: AdminCallOptions): Promise<ReplicaHash> {
+    const question: ReplicaQuestion = { kind: 'hash', requestId: ++this.#requestId, index }
     return this.#calling('not-applied', options, async (call) => {
       const answer = await call.ask(this.#ports.replicaDialer, address, question, Infinity)
       if (!('kind' in answer) || answer.kind !== 'hashAnswer') throw failureAt(call, address, answer)
-      return { nextIndex: answer.nextIndex, commitIndex: answer.commitIndex, hash: answer.hash }
+      return { index: answer.index, state: answer.state, hash: answer.hash }
     })
   }
 

@@ -310,8 +310,15 @@ const fetchRefused = z.strictObject({
   /** onItsWay: asked for again, while the answer is still being read or sent. */
   reason: z.enum(['compacted', 'mismatch', 'noSnapshot', 'notServing', 'onItsWay']),
 })
-export const replicaToReplicaControlSchema = z.discriminatedUnion('kind', [fetchLog, fetchSnapshot, fetchRefused])
-/** Requests of a transfer between replicas (PROTOCOL 5). */
+/** The primary takes the hash of its state at this index; a member that gets there takes its own. */
+const hashAt = z.strictObject({ kind: z.literal('hashAt'), group, epoch: index, index })
+export const replicaToReplicaControlSchema = z.discriminatedUnion('kind', [
+  fetchLog,
+  fetchSnapshot,
+  fetchRefused,
+  hashAt,
+])
+/** Requests of a transfer between replicas (PROTOCOL 5), and for a hash (I9). */
 export type ReplicaToReplicaControl = z.infer<typeof replicaToReplicaControlSchema>
 
 // ---- client -> any server, and answers
@@ -343,13 +350,15 @@ export const processStatusSchema = z.strictObject({
 export type ProcessStatus = z.infer<typeof processStatusSchema>
 const statusAnswer = z.strictObject({ kind: z.literal('statusAnswer'), requestId: index, status: processStatusSchema })
 
-/** State hash of a member, for comparing members at one index (I9). */
-const hashRequest = z.strictObject({ kind: z.literal('hash'), requestId: index })
+/** State hash of a member, for comparing members at one index (I9). `index` 0: the primary chooses one, and all members take theirs there. */
+const hashRequest = z.strictObject({ kind: z.literal('hash'), requestId: index, index })
+/** `index`: of what is said. Of a hash that was begun it is said again and again until the hash is `done`. */
 const hashAnswer = z.strictObject({
   kind: z.literal('hashAnswer'),
   requestId: index,
-  nextIndex: index,
-  commitIndex: index,
+  index,
+  /** `missed`: this server has taken no hash at that index. `notPrimary`: it cannot choose one. */
+  state: z.enum(['running', 'done', 'missed', 'notPrimary']),
   hash: z.string(),
 })
 

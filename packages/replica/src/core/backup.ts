@@ -9,6 +9,7 @@ import {
 } from '@coppice/protocol'
 import type { AppendMessage, CommitMessage, Index, NodeId, RecordHeader, Sender } from '@coppice/protocol'
 import type { Shared } from './shared.js'
+import type { StateHash } from './state-hash.js'
 
 /** Ranges that an ack tells of; what is above them is sent again. */
 const MAX_TOLD_RANGES = 64
@@ -21,6 +22,7 @@ interface Early {
 
 export class Backup {
   readonly #s: Shared
+  readonly #hash: StateHash
   /** Records that came before their predecessors, by first index. */
   readonly #early = new Map<Index, Early>()
   #earlyBytes = 0
@@ -32,8 +34,9 @@ export class Backup {
   /** A loss is reported once. */
   #alarmed = false
 
-  constructor(shared: Shared) {
+  constructor(shared: Shared, hash: StateHash) {
     this.#s = shared
+    this.#hash = hash
     this.#received = new RangeCounter(shared.log.nextIndex, MAX_OUT_OF_ORDER_OPERATIONS)
   }
 
@@ -150,6 +153,7 @@ export class Backup {
         // What came with it rests on it.
         return this.#forgetEarly()
       }
+      this.#hash.reached(header.firstIndex)
       s.due.record(header, bytes)
       const end = header.firstIndex + header.entries
       s.log.appended(header.firstIndex, end, bytes.length, header.elapsedMs)

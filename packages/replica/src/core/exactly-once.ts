@@ -83,12 +83,19 @@ export class ClerkTable {
     while (r.at < r.end) this.#insert(ClerkSession.read(r, latin1))
   }
 
-  /** Hash of the whole table: equal at members at one index (I9). */
+  /** Hash of the whole table: equal at members at one index (I9). A sum, so that no order of clerks matters. */
   hash(): string {
     const w = new Writer(1024)
-    const inOrder = [...this.#byId.values()].sort((a, b) => a.clerkId - b.clerkId)
-    for (const session of inOrder) session.write(w, nonceBytes(session, this.#bytes))
-    return this.#bytes.crc32(w.buffer, 0, w.length).toString(16)
+    let sum = 0
+    let mixed = 0
+    for (const session of this.#byId.values()) {
+      w.reset()
+      session.write(w, nonceBytes(session, this.#bytes))
+      const crc = this.#bytes.crc32(w.buffer, 0, w.length)
+      sum = (sum + crc) >>> 0
+      mixed = (mixed + Math.imul(crc ^ (crc >>> 15), 0x85ebca6b)) >>> 0
+    }
+    return `${this.#byId.size}-${sum.toString(16)}${mixed.toString(16)}`
   }
 
   #insert(session: ClerkSession): void {

@@ -32,7 +32,8 @@ import { Shared } from './shared.js'
 import type { Recovered } from './shared.js'
 import { Snapshots } from './snapshots.js'
 import type { StateMachine } from './state-machine.js'
-import { stateHash, statusOf } from './status.js'
+import { StateHash, stateHash } from './state-hash.js'
+import { statusOf } from './status.js'
 import { TransferSource } from './transfer.js'
 import type { ReplicaView } from './view.js'
 import { Watches } from './watches.js'
@@ -47,6 +48,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   readonly #pending: PendingReplies
   readonly #primary: Primary
   readonly #writes: WritesByZone
+  readonly #hash: StateHash
   readonly #backup: Backup
   readonly #reads: Reads
   readonly #snapshots: Snapshots
@@ -76,7 +78,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#pending = new PendingReplies(s)
     this.#writes = new WritesByZone(s)
     this.#primary = new Primary(s, open, this.#replication, this.#pending, this.#lease, this.#writes)
-    this.#backup = new Backup(s)
+    this.#hash = new StateHash(s, this.#replication)
+    this.#backup = new Backup(s, this.#hash)
     this.#reads = new Reads(s, this.#lease, this.#primary)
     this.#snapshots = new Snapshots(s, this.#replication)
     this.#sealing = new Sealing(s, this.#replication, this.#backup, this.#reads, this.#lease, this.#snapshots)
@@ -116,7 +119,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
   }
 
   get wantsCapture(): boolean {
-    return !this.#s.reloading && this.#snapshots.wantsCapture
+    return !this.#s.reloading && (this.#snapshots.wantsCapture || this.#hash.wantsSlice)
   }
 
   step(now: Millis, input: ReplicaInput): readonly ReplicaEffect[] {
@@ -136,6 +139,7 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
     this.#drain.settle()
     this.#leaving.settle()
     this.#watches.settle()
+    if (s.stateless || s.reloading) this.#hash.drop()
     if (!s.reloading) this.#primary.admitHeld()
     return s.effects
   }
@@ -172,8 +176,9 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
       case 'leave':
         return this.#leaving.begin()
       case 'capture':
-        if (this.wantsCapture) this.#snapshots.capture()
-        return
+        if (!this.wantsCapture) return
+        this.#snapshots.capture()
+        return this.#hash.slice()
       case 'health':
         return this.#onHealth(input.wallMs, input.sleptMs, input.freeDiskBytes)
     }
@@ -199,6 +204,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         return this.#source.onFetchSnapshot(from, m)
       case 'fetchRefused':
         return this.#fetch.onRefused(from, m)
+      case 'hashAt':
+        return this.#hash.onHashAt(from, m)
       case 'logChunk':
         return this.#fetch.onLogChunk(from, m)
       case 'snapshotChunk':
@@ -293,17 +300,8 @@ export class ReplicaNode implements Core<ReplicaInput, ReplicaEffect> {
         const configuration = m.group === s.meta.group ? (s.configuration ?? null) : null
         return s.reply(connection, { kind: 'config', requestId, leader: this.#reporter.leader, configuration })
       }
-      case 'hash': {
-        const { nextIndex } = s.log
-        const { requestId } = m
-        return s.reply(connection, {
-          kind: 'hashAnswer',
-          requestId,
-          nextIndex,
-          commitIndex: s.commitIndex,
-          hash: stateHash(s),
-        })
-      }
+      case 'hash':
+        return this.#hash.onAsk(connection, m)
     }
   }
 

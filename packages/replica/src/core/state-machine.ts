@@ -13,6 +13,16 @@ export interface StateCapture {
   release(): void
 }
 
+/** The hash of the state at the moment of `hashing`, taken in slices while apply goes on. */
+export interface StateHashing {
+  /** Takes the next slice, of a few milliseconds at the most; false: all is taken. */
+  next(): boolean
+  /** The hash, once all is taken. */
+  readonly value: string
+  /** Ends it early or late; idempotent. */
+  release(): void
+}
+
 /** Takes the pieces of a capture in their order. The machine answers nothing until `finish`. */
 export interface StateLoader {
   /** The bytes are the caller's again afterwards. Throws DecodeError on malformed input. */
@@ -91,6 +101,8 @@ export interface StateMachine extends MachineRules {
   getState(): StateCapture
   /** Discards the state and begins to load another. */
   setState(): StateLoader
-  /** Order-independent hash of the whole state, for comparing members at one index (I9); may be slow. */
+  /** Hash of the whole state, for comparing members at one index (I9). */
   hash(): string
+  /** The same hash, in slices. No such method: `hash` is called, and everything else waits for it. */
+  hashing?(): StateHashing
 }

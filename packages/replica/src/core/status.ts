@@ -38,9 +38,3 @@ function noteOf(s: Shared): string {
   }
   return ''
 }
-
-/** Hash of everything replicated at one index (I9). */
-export function stateHash(s: Shared): string {
-  if (s.stateless) return 'rebuilding'
-  return `${s.machine.hash()}-${s.table.hash()}`
-}

@@ -1,7 +1,7 @@
 // The key-value machine with a witness: the oracle hears of every operation that is really applied, so that "exactly once" can be
 // checked on the log that came to be committed, and of every change that the machine tells.
 import type { BytesPort, Index, Millis, Writer } from '@coppice/protocol'
-import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import type { ChangeSink, StateCapture, StateHashing, StateLoader, StateMachine } from '@coppice/replica'
 import { KvMachine } from '@coppice/vkv/core'
 import { Endings, type Told } from '../oracle/endings.js'
 
@@ -86,5 +86,8 @@ export class WitnessedMachine implements StateMachine {
   }
   hash(): string {
     return this.#machine.hash()
+  }
+  hashing(): StateHashing {
+    return this.#machine.hashing()
   }
 }

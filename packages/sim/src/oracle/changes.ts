@@ -1,7 +1,7 @@
 // What watchers should have been told: the committed log, applied once more by a machine that never stops, restarts or is sent anything.
 import type { BytesPort, Index, LineageEntry, Millis, Writer } from '@coppice/protocol'
 import { formatMeta, ReplicaLoader } from '@coppice/replica'
-import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import type { ChangeSink, StateCapture, StateHashing, StateLoader, StateMachine } from '@coppice/replica'
 import { KvMachine } from '@coppice/vkv/core'
 
 export interface TrueChange {
@@ -89,5 +89,8 @@ class ListeningMachine implements StateMachine {
   }
   hash(): string {
     return this.#machine.hash()
+  }
+  hashing(): StateHashing {
+    return this.#machine.hashing()
   }
 }

@@ -9,7 +9,7 @@
 //   marks:     key → u53 until        a writer waits
 //
 // Holders inside keys are eight bytes, highest first. Holders and marks end by the agenda.
-import { readU32, readU53, Writer, type BytesPort, type Index, type Millis } from '@coppice/protocol'
+import { readU32, readU53, Writer, type Index, type Millis } from '@coppice/protocol'
 import type { ChangeSink } from '@coppice/replica'
 import {
   KEEP_DONE,
@@ -63,13 +63,13 @@ export class CacheLeases {
   readonly #name = new Writer(64)
   readonly #value = new Writer(32)
 
-  constructor(bytes: BytesPort, agenda: Agenda, keys: LeasedKeys) {
+  constructor(agenda: Agenda, keys: LeasedKeys) {
     this.#keys = keys
     this.#agenda = agenda
-    this.holders = new Table(bytes)
-    this.interests = new Table(bytes)
-    this.held = new Table(bytes)
-    this.marks = new Table(bytes)
+    this.holders = new Table()
+    this.interests = new Table()
+    this.held = new Table()
+    this.marks = new Table()
   }
 
   get tables(): readonly Table[] {

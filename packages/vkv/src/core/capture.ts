@@ -1,23 +1,20 @@
 // A consistent image of the tables in pieces, and its loader (PROTOCOL 5, 7: getState is chunked and consistent while apply goes on).
 //
-// The capture walks the keys in their order, which a loader takes fastest. A record behind the walk that still has its old version
-// when it is about to change is copied aside first; whatever has a newer version than the capture is not part of it. So nothing is copied
+// The capture walks through the records (table-walk.ts); what would be changed before its turn is copied aside first. So nothing is copied
 // at the beginning, and memory grows only by what is overwritten before its turn.
 //
 //   piece:  (entry | header | u8 254) …      the header comes first; 254 is nothing, in a piece that would be empty
 //   entry:  u8 table · u53 version · u16 n · key · u32 n · value
 //   header: u8 255 · u8 format · u53 lastIndex · u53 elapsed · u53 bytes of idempotency keys · tables × (u53 count · u53 lastDelete)
-import { assert, DecodeError, EMPTY_BYTES, Reader, Writer, type Index, type Millis } from '@coppice/protocol'
+import { DecodeError, Reader, Writer, type Index, type Millis } from '@coppice/protocol'
 import type { StateCapture, StateLoader } from '@coppice/replica'
 import { Asides } from './asides.js'
 import type { Table } from './table.js'
+import { TableWalk } from './table-walk.js'
 
 const HEADER = 255
 const NOTHING = 254
 const FORMAT = 2
-
-/** Records one call of `next` passes at the most: those written since the capture began are passed over. */
-const MAX_VISITS = 1_024
 
 export interface MachineMarks {
   /** Index of the newest applied operation. */
@@ -28,21 +25,15 @@ export interface MachineMarks {
 }
 
 export class TableCapture implements StateCapture {
-  readonly #tables: readonly Table[]
-  readonly #marks: MachineMarks
+  readonly #walk: TableWalk
   #header: Uint8Array | undefined
   /** Records as they were before they changed. */
   #asides = new Asides()
   /** The piece that was given out last. */
   readonly #out = new Writer(0)
-  #table = 0
-  /** The walk through `#table` has passed all keys up to this one; undefined: none yet. */
-  #passed: Uint8Array | undefined
   #released = false
 
   constructor(tables: readonly Table[], marks: MachineMarks) {
-    this.#tables = tables
-    this.#marks = marks
     const w = new Writer()
     w.u8(HEADER)
     w.u8(FORMAT)
@@ -54,10 +45,9 @@ export class TableCapture implements StateCapture {
       w.u53(table.lastDelete)
     }
     this.#header = w.take()
-    tables.forEach((table, number) => {
-      assert(table.onChange === undefined, 'one capture at a time')
-      table.onChange = (handle) => this.#beforeChange(number, handle)
-    })
+    this.#walk = new TableWalk(tables, marks.lastIndex, (number, table, handle) =>
+      writeEntry(this.#asides.out, number, table, handle),
+    )
   }
 
   next(maxBytes: number): Uint8Array | undefined {
@@ -69,9 +59,14 @@ export class TableCapture implements StateCapture {
       this.#header = undefined
     }
     this.#asides.giveTo(out, maxBytes)
-    if (out.length < maxBytes) this.#walk(out, maxBytes)
+    if (out.length < maxBytes) {
+      this.#walk.go(
+        () => out.length >= maxBytes,
+        (number, table, handle) => writeEntry(out, number, table, handle),
+      )
+    }
     if (out.length > 0) return out.view()
-    if (this.#table < this.#tables.length) return NOTHING_PIECE
+    if (!this.#walk.isOver) return NOTHING_PIECE
     this.release()
     return undefined
   }
@@ -79,35 +74,8 @@ export class TableCapture implements StateCapture {
   release(): void {
     if (this.#released) return
     this.#released = true
-    for (const table of this.#tables) table.onChange = undefined
+    this.#walk.release()
     this.#asides = new Asides()
-  }
-
-  /** Gives out records in key order until the piece is full or enough was passed. */
-  #walk(out: Writer, maxBytes: number): void {
-    let visits = 0
-    for (; this.#table < this.#tables.length; this.#table++, this.#passed = undefined) {
-      const table = this.#tables[this.#table]!
-      let full = false
-      let last = 0
-      table.scan(this.#passed ?? EMPTY_BYTES, 0, this.#passed?.length ?? 0, this.#passed !== undefined, (handle) => {
-        full = out.length >= maxBytes || visits >= MAX_VISITS
-        if (full) return false
-        visits++
-        last = handle
-        if (table.versionOf(handle) <= this.#marks.lastIndex) writeEntry(out, this.#table, table, handle)
-        return true
-      })
-      if (last !== 0) this.#passed = table.keyOf(last)
-      if (full) return
-    }
-  }
-
-  #beforeChange(number: number, handle: number): void {
-    const table = this.#tables[number]!
-    if (table.versionOf(handle) > this.#marks.lastIndex || number < this.#table) return
-    if (number === this.#table && this.#passed !== undefined && table.compareKey(handle, this.#passed) <= 0) return
-    writeEntry(this.#asides.out, number, table, handle)
   }
 }
 

@@ -4,7 +4,7 @@
 import type { Slab } from './slab.js'
 
 const SHARD_BITS = 8
-export const SHARDS = 1 << SHARD_BITS
+const SHARDS = 1 << SHARD_BITS
 const FIRST_CELLS = 4
 /** A table is doubled when more than 3/4 of its cells are taken. */
 const LOAD_NUMERATOR = 3
@@ -21,7 +21,6 @@ export function hashKey(buffer: Uint8Array, start: number, end: number): number 
   return (h ^ (h >>> 16)) >>> 0
 }
 
-const NONE: readonly number[] = []
 const NO_CELLS = new Uint32Array(FIRST_CELLS * 2)
 
 export class HashIndex {
@@ -81,15 +80,6 @@ export class HashIndex {
     cells[hole + 1] = 0
     this.#counts[shard]!--
     this.count--
-  }
-
-  /** Handles of one shard, in no order. */
-  handlesOf(shard: number): readonly number[] {
-    const cells = this.#cells[shard]!
-    if (cells === NO_CELLS) return NONE
-    const handles: number[] = []
-    for (let at = 1; at < cells.length; at += 2) if (cells[at] !== 0) handles.push(cells[at]!)
-    return handles
   }
 }
 

@@ -47,6 +47,7 @@ import {
 import { OP_END_SESSION, OP_KEEP_ALIVE, OP_OPEN_SESSION } from './session-operations.js'
 import { SessionTable } from './session-table.js'
 import { Table } from './table.js'
+import { TableHash } from './table-hash.js'
 import { OP_TXN, ParsedTxn } from './txn.js'
 
 /** Everything that is replicated but the marks. */
@@ -62,14 +63,14 @@ class KvState {
   readonly tables: readonly Table[]
 
   constructor(bytes: BytesPort, leased: LeasedKeys) {
-    const table = (): Table => new Table(bytes)
+    const table = (): Table => new Table()
     this.keys = table()
     this.agenda = new Agenda(table())
     this.sessions = new SessionTable(table(), table(), this.agenda)
     this.locks = new LockTable(table(), table(), this.agenda, (session) => this.sessions.has(session))
     this.lifetimes = new Lifetimes(table(), this.agenda, this.sessions)
     this.once = new IdempotencyTable(table(), this.agenda, bytes)
-    this.caches = new CacheLeases(bytes, this.agenda, leased)
+    this.caches = new CacheLeases(this.agenda, leased)
     const { keys, locks, agenda, sessions, lifetimes, once, caches } = this
     const ending = [agenda.table, sessions.table, sessions.bound, lifetimes.table, once.table]
     this.tables = [keys, locks.table, locks.waiting, ...ending, ...caches.tables]
@@ -393,11 +394,14 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     })
   }
 
+  hashing(): TableHash {
+    return new TableHash(this.#state.tables, this.#lastIndex, this.#bytes)
+  }
+
   hash(): string {
-    const sums = new Uint32Array(2)
-    this.#state.tables.forEach((table, number) => table.addHash(sums, number + 1))
-    const hex = (n: number): string => n.toString(16).padStart(8, '0')
-    return `${this.#state.tables.map((table) => table.count).join('-')}-${hex(sums[0]!)}${hex(sums[1]!)}`
+    const hashing = this.hashing()
+    while (hashing.next());
+    return hashing.value
   }
 }
 

@@ -1,7 +1,7 @@
 // One versioned map from bytes to bytes: records in a slab, found by hash, ordered for ranges. It knows from which version on a missing
-// key is surely missing, and tells a running capture about a record before it changes.
+// key is surely missing, and tells whoever walks through it of a record before that changes.
 import type { BytesPort, Index, Writer } from '@coppice/protocol'
-import { HashIndex, hashKey, SHARDS } from './hash-index.js'
+import { HashIndex, hashKey } from './hash-index.js'
 import { compareBytes } from './compare-bytes.js'
 import { KeyOrder } from './key-order.js'
 import { copyRange, RECORD_HEADER, Slab } from './slab.js'
@@ -16,23 +16,35 @@ export class Table {
   readonly #slab = new Slab()
   readonly #index = new HashIndex(this.#slab)
   readonly #order = new KeyOrder(this.#slab)
-  readonly #bytes: BytesPort
   /** By some bits of the hash: no key with these was deleted after this version. */
   readonly #deletedByHash = new Float64Array(1 << DELETED_BITS)
   /** The same for all keys, of deletes before this state was loaded: a snapshot keeps one number only. */
   #deletedFloor: Index = 0
   /** Version of the last delete. */
   lastDelete: Index = 0
-  onChange: ChangeListener | undefined
+  readonly #listeners: ChangeListener[] = []
+  /** All of them as one. */
+  #onChange: ChangeListener | undefined
   /** Hash of the key of the last `find`. */
   #hash = 0
 
-  constructor(bytes: BytesPort) {
-    this.#bytes = bytes
-  }
-
   get count(): number {
     return this.#index.count
+  }
+
+  /** From now on `listener` hears of every record before it changes; the answer ends that. */
+  listen(listener: ChangeListener): () => void {
+    const listeners = this.#listeners
+    const update = (): void => {
+      const [only, ...others] = listeners
+      this.#onChange = others.length === 0 ? only : (handle) => listeners.forEach((each) => each(handle))
+    }
+    listeners.push(listener)
+    update()
+    return () => {
+      listeners.splice(listeners.indexOf(listener), 1)
+      update()
+    }
   }
 
   /** Handle of the key's record, 0: missing. Valid until the next change of the table. */
@@ -66,7 +78,7 @@ export class Table {
       this.#order.add(added)
       return
     }
-    this.onChange?.(handle)
+    this.#onChange?.(handle)
     if (this.#slab.replace(handle, version, value, valueStart, valueEnd)) return
     const moved = this.#slab.add(version, key, keyStart, keyEnd, value, valueStart, valueEnd)
     this.#index.move(this.#hash, handle, moved)
@@ -76,7 +88,7 @@ export class Table {
 
   /** Removes the key of the last find, whose answer was `handle`, not 0. */
   remove(handle: number, version: Index): void {
-    this.onChange?.(handle)
+    this.#onChange?.(handle)
     this.#order.remove(handle, version)
     this.#index.remove(this.#hash, handle)
     this.#slab.free(handle)
@@ -178,31 +190,13 @@ export class Table {
     this.lastDelete = version
   }
 
-  /** Adds every record's hash into `sums`; the order of records does not matter. `salt` tells tables apart. */
-  addHash(sums: Uint32Array, salt: number): void {
-    for (let shard = 0; shard < SHARDS; shard++) {
-      for (const handle of this.#index.handlesOf(shard)) {
-        const page = this.#slab.bytesOf(handle)
-        const at = this.#slab.offsetOf(handle) + RECORD_HEADER
-        const keyLength = this.#slab.keyLengthOf(handle)
-        const large = this.#slab.largeOf(handle)
-        const valueLength = this.#slab.valueLengthOf(handle)
-        let a = this.#bytes.crc32(page, at, at + keyLength + (large === undefined ? valueLength : 0))
-        if (large !== undefined) a = Math.imul(a, 31) ^ this.#bytes.crc32(large, 0, valueLength)
-        const version = this.#slab.versionOf(handle)
-        const b = mix(mix(mix(mix(a ^ salt) ^ keyLength) ^ (version >>> 0)) ^ Math.floor(version / 0x1_0000_0000))
-        sums[0] = sums[0]! + b
-        sums[1] = sums[1]! + mix(b ^ a ^ 0x9e37_79b9)
-      }
-    }
+  /** CRC over key and value. */
+  crcOf(handle: number, bytes: BytesPort): number {
+    const large = this.#slab.largeOf(handle)
+    const at = this.#slab.offsetOf(handle) + RECORD_HEADER
+    const valueLength = this.#slab.valueLengthOf(handle)
+    const inSlot = this.#slab.keyLengthOf(handle) + (large === undefined ? valueLength : 0)
+    const crc = bytes.crc32(this.#slab.bytesOf(handle), at, at + inSlot)
+    return large === undefined ? crc : Math.imul(crc, 31) ^ bytes.crc32(large, 0, valueLength)
   }
-}
-
-/** The finish of MurmurHash3: every input bit reaches every output bit. */
-function mix(h: number): number {
-  h ^= h >>> 16
-  h = Math.imul(h, 0x85ebca6b)
-  h ^= h >>> 13
-  h = Math.imul(h, 0xc2b2ae35)
-  return (h ^ (h >>> 16)) >>> 0
 }
