@@ -1,7 +1,7 @@
 // vKV, the versioned key-value store as a replicated state machine (PROTOCOL 9, Grove §6): key → {value, version}, locks beside
 // them. A version is the index of the entry that wrote the value and part of the state.
 import { MAX_PAGE_BYTES, writeU32, type BytesPort, type Index, type Millis, type Writer } from '@coppice/protocol'
-import type { ChangeSink, StateCapture, StateLoader, StateMachine } from '@coppice/replica'
+import type { ChangeSink, StateCapture, StateHashing, StateLoader, StateMachine } from '@coppice/replica'
 import { Agenda } from './agenda.js'
 import { applyTxn, type KeyWriter } from './apply-txn.js'
 import { CacheLeases, type LeasedKeys } from './cache-leases.js'
@@ -394,7 +394,7 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     })
   }
 
-  hashing(): TableHash {
+  hashing(): StateHashing {
     return new TableHash(this.#state.tables, this.#lastIndex, this.#bytes)
   }
 
