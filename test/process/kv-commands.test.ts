@@ -70,3 +70,27 @@ test('txn_fileAndStdin_exitCodeSaysWhetherItHeld', async () => {
   expect(twice.code).toBe(2)
   expect(twice.err).toContain('"a" is written twice')
 })
+
+test('txn_withANameAndATtl_doneOnce_itsKeyEnds', async () => {
+  const order = `{
+    "idempotencyKey": "payment-2",
+    "then": [{ "put": "order/2", "value": "paid" }, { "put": "code/2", "value": "4711", "ttl": "50ms" }]
+  }`
+  const run = async (stdin: string): Promise<Ran> => coppice(['txn', '-', '-o', 'json'], { stdin })
+  const first = await run(order)
+  expect(first.code).toBe(0)
+  const watched = await cluster.connect()
+  for await (const event of watched.kv.watch('code/2', { exact: true, from: JSON.parse(first.out).version })) {
+    if (event.type === 'expire') break
+  }
+  await watched.kv.put('order/2', 'shipped')
+  const again = await run(order)
+  expect([again.code, again.out]).toEqual([0, first.out])
+  expect(await watched.kv.getMany(['order/2', 'code/2'])).toEqual(['shipped', undefined])
+  const other = await run('{"idempotencyKey":"payment-2","then":[{"delete":"order/2"}]}')
+  expect(other.code).not.toBe(0)
+  expect(other.err).toContain('idempotency key was used for another operation')
+  const ended = await run('{"then":[{"put":"worker","value":"","session":1}]}')
+  expect(ended.code).not.toBe(0)
+  expect(ended.err).toContain('session 1 has ended')
+})

@@ -44,6 +44,8 @@ export const EXPECTED_COVERAGE = [
   'expiredKeys',
   'endedSessions',
   'repeatedOnce',
+  'lastingTxns',
+  'repeatedTxns',
 ] as const
 /** A situation that many seeds together must come to. */
 export type CoverageName = (typeof EXPECTED_COVERAGE)[number]
@@ -99,5 +101,7 @@ export function coverageOf(cluster: Cluster): Coverage {
     expiredKeys: workload?.endings.expired ?? 0,
     endedSessions: workload?.endings.ended ?? 0,
     repeatedOnce: workload?.endings.repeated ?? 0,
+    lastingTxns: workload?.endings.lastingTxns ?? 0,
+    repeatedTxns: workload?.endings.repeatedTxns ?? 0,
   }
 }

@@ -1,13 +1,7 @@
 // The portable part of vKV: the state machine, its operations as bytes, and the clients over any clerk. Runs in the simulator unchanged.
 export { KvMachine } from './core/kv-machine.js'
-export {
-  encodeCondPut,
-  encodeDelete,
-  encodePut,
-  type Guard,
-  type Lifetime,
-  type WriteConditions,
-} from './core/operations.js'
+export type { Guard } from './core/operation-parts.js'
+export { encodeCondPut, encodeDelete, encodePut, type Lifetime, type WriteConditions } from './core/operations.js'
 export { encodeOnce, type Once } from './core/idempotency.js'
 export {
   encodeCount,

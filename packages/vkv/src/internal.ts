@@ -12,7 +12,13 @@ export {
   encodeOpenSession,
 } from './core/session-operations.js'
 export { QUERY_GET_MANY, TABLE_SESSIONS } from './core/queries.js'
-export { decodeAcquireReply, decodeDone, decodeKeepAliveReply, decodeOpenReply } from './core/replies.js'
+export {
+  decodeAcquireReply,
+  decodeDone,
+  decodeKeepAliveReply,
+  decodeOpenReply,
+  FULL_SESSION_KEYS,
+} from './core/replies.js'
 export {
   KEEP_DONE,
   KEEP_REVOKED,
@@ -53,9 +59,7 @@ export {
   MAX_TXN_PARTS,
   MISSING,
   OP_TXN,
-  STEP_DELETE,
-  STEP_GET,
-  STEP_PUT,
+  OP_TXN_TIMED,
   type Step,
   type TxnOperation,
   VALUE_EQUAL,
@@ -66,7 +70,8 @@ export {
   VERSION_NOT_EQUAL,
   encodeTxn,
 } from './core/txn.js'
-export { decodeTxnReply } from './core/txn-reply.js'
+export { STEP_DELETE, STEP_GET, STEP_PUT, STEP_PUT_LASTING } from './core/step-cursor.js'
+export { decodeTxnReply, TXN_DONE, type TxnReply } from './core/txn-reply.js'
 export { encodeAcquire, encodeRelease, encodeRenew } from './core/lock-operations.js'
 export { acquireLock, withLock } from './client/lock.js'
 export { listLocks } from './client/locks.js'

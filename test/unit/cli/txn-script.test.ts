@@ -18,6 +18,23 @@ test('parseTxnScript_whole_isTaken', () => {
   ])
 })
 
+test('parseTxnScript_lifetimesAndName_areTaken', () => {
+  const script = parseTxnScript(
+    `{
+      "idempotencyKey": "payment-7", "idempotencyTtl": "1h",
+      "then": [{ "put": "a", "value": "", "ttl": "5m" }, { "put": "b", "value": "", "ttl": 70, "session": 12 }],
+      "else": [{ "put": "c", "value": "", "session": 12 }]
+    }`,
+    'x.json',
+  )
+  expect(script).toMatchObject({ idempotencyKey: 'payment-7', idempotencyTtl: 3_600_000 })
+  expect([...script.then, ...script.else].map((step) => 'put' in step && [step.ttl, step.session])).toEqual([
+    [300_000, undefined],
+    [70, 12],
+    [undefined, 12],
+  ])
+})
+
 test.each([
   ['no JSON', '{', /x\.json is not JSON/],
   ['an unknown list', '{"when":[]}', /"when"/],
@@ -26,6 +43,12 @@ test.each([
   ['a negative version', '{"if":[{"key":"a","version":-1}]}', /if\[0\]\.version/],
   ['a step that is none', '{"then":[{"get":"a"},{"inc":"b"}]}', /must be \{"put"[\s\S]*then\[1\]/],
   ['a put without a value', '{"then":[{"put":"a"}]}', /then\[0\]/],
+  ['a ttl that is none', '{"then":[{"put":"a","value":"x","ttl":"soon"}]}', /"ttl" such as "5m"[\s\S]*then\[0\]/],
+  ['a ttl of nothing', '{"then":[{"put":"a","value":"x","ttl":0}]}', /"ttl" such as "5m"[\s\S]*then\[0\]/],
+  ['a session that is none', '{"then":[{"put":"a","value":"x","session":"me"}]}', /then\[0\]/],
+  ['a ttl of a delete', '{"then":[{"delete":"a","ttl":5}]}', /then\[0\]/],
+  ['an idempotencyTtl that is none', '{"idempotencyTtl":"soon"}', /a duration such as[\s\S]*idempotencyTtl/],
+  ['an empty idempotency key', '{"idempotencyKey":""}', /idempotencyKey/],
   ['a put with two values', '{"then":[{"put":"a","value":"x","valueBase64":""}]}', /then\[0\]/],
 ])('parseTxnScript_%s_isNamed', (_, source, message) => {
   let thrown: unknown

@@ -3,6 +3,7 @@ import { DEFAULT_PARAMS, sealRecord, RECORD_HEADER_BYTES, RUN_BARRIER } from '@c
 import type { ConfigState } from '@coppice/protocol'
 import { nodeBytes, nodeText } from '@coppice/runtime'
 import { CHANGE_EXPIRE, CHANGE_PUT, encodePut, STREAM_KEYS } from '@coppice/vkv/core'
+import { encodeTxn, STEP_PUT_LASTING, type Step } from '@coppice/vkv/internal'
 import { Endings } from '../../../packages/sim/src/oracle/endings.js'
 import { Logs } from '../../../packages/sim/src/oracle/logs.js'
 import { Registers } from '../../../packages/sim/src/oracle/registers.js'
@@ -140,11 +141,12 @@ describe('history', () => {
 })
 
 describe('endings', () => {
+  const done = Uint8Array.of(0)
   /** A key that is put at 100 with a ttl of 50 ms, so that it is due at 151. */
   function putAt100(): Endings {
-    const endings = new Endings()
+    const endings = new Endings(nodeBytes)
     const put = encodePut(nodeText.encode('k'), nodeText.encode('v'), {}, { ttlMs: 50 })
-    endings.applied(1, 100, put, 0, put.length, [{ stream: STREAM_KEYS, kind: CHANGE_PUT, topic: 'k' }])
+    endings.applied(1, 100, put, 0, put.length, done, [{ stream: STREAM_KEYS, kind: CHANGE_PUT, topic: 'k' }])
     return endings
   }
   const other = encodePut(nodeText.encode('other'), nodeText.encode('v'))
@@ -152,14 +154,35 @@ describe('endings', () => {
   const ended = [{ stream: STREAM_KEYS, kind: CHANGE_EXPIRE, topic: 'k' }]
 
   test('applied_an_operation_that_finds_what_was_due_a_tick_ago_is_a_violation', () => {
-    putAt100().applied(2, 160, other, 0, other.length, told)
+    putAt100().applied(2, 160, other, 0, other.length, done, told)
     const endings = putAt100()
-    expect(() => endings.applied(2, 161, other, 0, other.length, told)).toThrow('finds what was due: k at 151')
+    expect(() => endings.applied(2, 161, other, 0, other.length, done, told)).toThrow('finds what was due: k at 151')
+  })
+  test('applied_a_transaction_whose_branch_names_a_ttl_or_a_session', () => {
+    const lasting = (ttlMs: number, session: number) =>
+      ({ kind: STEP_PUT_LASTING, key: nodeText.encode('k'), value: nodeText.encode('v'), ttlMs, session }) as const
+    const txn = (success: Step, failure: Step) =>
+      encodeTxn({ guards: [], comparisons: [], success: [success], failure: [failure] })
+    const isPut = [{ stream: STREAM_KEYS, kind: CHANGE_PUT, topic: 'k' }]
+    const answered = (held: number) => Uint8Array.of(0, 1, 0, 0, 0, 0, 0, 0, 0, held)
+    for (const [held, dueAt] of [
+      [1, 151],
+      [0, 171],
+    ] as const) {
+      const endings = new Endings(nodeBytes)
+      const operation = txn(lasting(50, 0), lasting(70, 0))
+      endings.applied(1, 100, operation, 0, operation.length, answered(held), isPut)
+      expect(() => endings.ticked(2, dueAt - 1, ended)).toThrow('those due are none')
+      endings.ticked(3, dueAt, ended)
+    }
+    const binds = txn(lasting(50, 0), lasting(0, 9))
+    const applied = (): void => new Endings(nodeBytes).applied(1, 100, binds, 0, binds.length, answered(0), isPut)
+    expect(applied).toThrow('binds k to the session 9, which is not there')
   })
   test('ticked_may_be_as_late_as_nothing_comes_before_it', () => {
     const endings = putAt100()
     endings.ticked(2, 900, ended)
-    endings.applied(3, 900, other, 0, other.length, told)
+    endings.applied(3, 900, other, 0, other.length, done, told)
   })
   test('ticked_one_that_leaves_something_or_is_early_is_a_violation', () => {
     expect(() => putAt100().ticked(2, 151, [])).toThrow('ends the keys none; those due are k')

@@ -52,9 +52,10 @@ function both(c: Command, m: DrivenMachine, model: Model): void {
   const operation = encode(c, model)
   switch (c.kind) {
     case 'put':
-    case 'delete': {
+    case 'delete':
+    case 'txn': {
       const expected = model.write(c, m.index + 1, m.now)
-      expect(replyOf(m.apply(operation))).toEqual(expected)
+      expect(replyOf(c, m.apply(operation))).toEqual(expected)
       return
     }
     case 'open': {

@@ -136,7 +136,7 @@ test('commit_getsFindTooMuch_typedErrorAndNothingWritten', async () => {
   const { world, kv } = setUp()
   await world.run(kv.put('large', 'x'.repeat(MAX_STORED_REPLY_BYTES)))
   const error = await world.run(failed(kv.txn().get('large').put('other', '1').commit()))
-  expect(error).toMatchObject({ code: 'TOO_LARGE', outcome: 'not-applied' })
+  expect(error).toMatchObject({ code: 'TOO_LARGE', outcome: 'not-applied', attempts: 1 })
   expect(await world.run(kv.get('other'))).toBeUndefined()
 })
 
@@ -149,9 +149,96 @@ test('txn_ofAHeldLock_isFencedOnceItIsLost', async () => {
   const other = await world.run(new Db(world.client(), world.ports).lock('l', { ttl: 1_000 }))
   expect(other.taken).toBe('expired')
   const error = await world.run(failed(db.kv.txn().in(lock.kv).put('a', '2').commit()))
-  expect(error).toMatchObject({ code: 'FENCED', outcome: 'not-applied' })
+  expect(error).toMatchObject({ code: 'FENCED', outcome: 'not-applied', attempts: 1 })
   expect(await world.run(db.kv.get('a'))).toBe('1')
   await world.run(other.release())
+})
+
+test('put_withTtlOrSession_endsInEitherBranch_orStays', async () => {
+  const { world } = setUp()
+  const db = new Db(world.client(), world.ports)
+  const users = db.kv.typed(z.object({ name: z.string() }), { prefix: 'user/' })
+  const session = await world.run(db.session({ ttl: '5s' }))
+  const done = await world.run(
+    users
+      .txn()
+      .put('ada', { name: 'Ada' }, { ttl: '1s' })
+      .put('eve', { name: 'Eve' }, { session, ttl: '1h' })
+      .in(db.kv)
+      .put('log', 'both', { session: session.id })
+      .put('stays', 'v', {})
+      .commit(),
+  )
+  expect(done).toMatchObject({ ok: true, results: [{ key: 'ada' }, { key: 'eve' }, { key: 'log' }, { key: 'stays' }] })
+  if (done.ok) expectTypeOf(done.results[0]).toEqualTypeOf<Written<string>>()
+  const refused = await world.run(
+    db.kv
+      .txn()
+      .if('log', { exists: false })
+      .else((t) => t.put('seen', 'log', { ttl: 500 }))
+      .commit(),
+  )
+  expect(refused).toMatchObject({ ok: false, results: [{ key: 'seen', existed: false }] })
+  expect(await world.run(db.kv.get('seen'))).toBe('log')
+  await world.pass(1_100)
+  expect(await world.run(db.kv.getMany(['user/ada', 'seen', 'log']))).toEqual([undefined, undefined, 'both'])
+  await world.run(session.close())
+  expect(await world.run(db.kv.getMany(['user/eve', 'log', 'stays']))).toEqual([undefined, undefined, 'v'])
+  const error = await world.run(failed(db.kv.txn().put('stays', 'w').put('log', 'again', { session }).commit()))
+  expect(error).toMatchObject({ code: 'SESSION_ENDED', outcome: 'not-applied', attempts: 1 })
+  expect(await world.run(db.kv.get('stays'))).toBe('v')
+  await world.run(db.close())
+})
+
+test('put_wrongLifetimeOrName_refusedBeforeAnythingIsSent', async () => {
+  const { world, kv, clerk } = setUp()
+  const invalid = { code: 'INVALID_ARGUMENT', outcome: 'not-applied' }
+  for (const options of [{ ttl: 0 }, { ttl: '20 years' }, { ttl: -1 }, { session: 0 }, { session: 1.5 }]) {
+    expect(thrown(() => kv.txn().put('a', '1', options))).toMatchObject(invalid)
+    expect(thrown(() => kv.txn().else((t) => t.put('a', '1', options)))).toMatchObject(invalid)
+  }
+  for (const options of [
+    { idempotencyKey: '' },
+    { idempotencyKey: 'x'.repeat(129) },
+    { idempotencyKey: 'x', idempotencyTtl: 0 },
+  ]) {
+    expect(await world.run(failed(kv.txn().put('a', '1').commit(options)))).toMatchObject(invalid)
+  }
+  expect(clerk.submitted).toBe(0)
+})
+
+test('commit_underAnIdempotencyKey_secondProcessGetsTheFirstOnesAnswer', async () => {
+  const world = new World(9)
+  const options = { idempotencyKey: 'payment 7', idempotencyTtl: '1h' }
+  const pay = (kv: Kv) =>
+    kv.txn().check('order', 1).get('order').put('order', 'paid').put('code', '4711', { ttl: '5m' })
+  const first = world.client()
+  const kv = textKv(world.client(), world.ports)
+  await world.run(kv.put('order', 'new'))
+  // It dies with its answer on the way.
+  void pay(textKv(first, world.ports)).commit(options)
+  while (world.driven.index < 2) await world.pass(1)
+  first.crash()
+  await world.run(kv.put('order', 'shipped'))
+  const answer = {
+    ok: true,
+    version: 2,
+    results: [
+      { key: 'order', value: 'new', version: 1 },
+      { key: 'order', existed: true, version: 2 },
+      { key: 'code', existed: false, version: 2 },
+    ],
+  }
+  // Without the name it would be refused: the order has another version by now.
+  expect(await world.run(pay(kv).commit(options))).toEqual(answer)
+  expect(await world.run(pay(kv).commit())).toMatchObject({ ok: false, failed: 'order' })
+  expect(await world.run(kv.get('order'))).toBe('shipped')
+  const conflict = { code: 'IDEMPOTENCY_CONFLICT', outcome: 'not-applied', retryable: false, attempts: 1 }
+  expect(await world.run(failed(pay(kv).put('more', '1').commit(options)))).toMatchObject(conflict)
+  expect(await world.run(failed(kv.put('order', 'paid', options)))).toMatchObject(conflict)
+  expect(await world.run(kv.get('more'))).toBeUndefined()
+  await world.pass(3_600_100)
+  expect(await world.run(kv.txn().put('more', '1').commit(options))).toMatchObject({ ok: true })
 })
 
 test('txn_bytesChangedAfterwards_wroteWhatWasGiven', async () => {

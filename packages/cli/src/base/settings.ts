@@ -18,7 +18,8 @@ export function parseDuration(text: string | number): number | undefined {
   return ms > 0 ? ms : undefined
 }
 
-const durationSchema = z
+/** A duration in a file, as milliseconds. */
+export const durationSchema = z
   .union([z.number(), z.string()], 'must be a duration such as "500ms"')
   .transform((value, context) => {
     const ms = parseDuration(value)

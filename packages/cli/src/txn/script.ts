@@ -1,6 +1,7 @@
 // A transaction as a file (coppice txn): JSON, checked by zod; a mistake names its place.
 import { z } from 'zod'
 import { CliError, EXIT } from '../base/exit.js'
+import { durationSchema } from '../base/settings.js'
 
 const key = z.string().min(1)
 const version = z.int().min(0)
@@ -21,11 +22,17 @@ const condition = z
   })
   .refine((part) => Object.keys(part).length > 1, 'says nothing of its key')
   .refine((part) => part.value === undefined || part.valueBase64 === undefined, 'has two values')
-const put = z.strictObject({ put: key, ...text }).refine(isOneValue, 'needs either "value" or "valueBase64"')
+const lifetime = { ttl: durationSchema.optional(), session: z.int().min(1).optional() }
+const put = z
+  .strictObject({ put: key, ...text, ...lifetime })
+  .refine(isOneValue, 'needs either "value" or "valueBase64"')
 const step = z.union([put, z.strictObject({ delete: key }), z.strictObject({ get: key })], {
-  error: 'must be {"put": KEY, "value": TEXT}, {"delete": KEY} or {"get": KEY}',
+  error:
+    'must be {"put": KEY, "value": TEXT} with a "ttl" such as "5m" or a "session" (an id) if need be, {"delete": KEY} or {"get": KEY}',
 })
 const script = z.strictObject({
+  idempotencyKey: z.string().min(1).optional(),
+  idempotencyTtl: durationSchema.optional(),
   if: z.array(condition).default([]),
   // A list is called by nobody, so no `await` takes the script for a promise.
   // oxlint-disable-next-line unicorn/no-thenable

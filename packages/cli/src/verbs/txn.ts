@@ -29,10 +29,15 @@ The file has three lists: "if" (all must hold), "then" (done when they do) and "
   }
 
 Conditions: exists, version, versionNot, versionBelow, versionAbove, value, valueNot; a missing key has version 0. "valueBase64" gives bytes. Gets show
-what was there before the transaction; a key is written once at the most.
+what was there before the transaction; a key is written once at the most. A put takes "ttl" ("5m": the key is gone so long after) and "session" (the id
+of one: the key ends with it); without them the key stays.
+
+"idempotencyKey" beside the lists names the transaction: however often and by whom the same file is committed, it is done once, and the first answer
+is given again for 24 h, or for "idempotencyTtl". One whose steps only read is read again.
 
 Examples:
   coppice txn order.json
+  echo '{"idempotencyKey":"payment-7","then":[{"put":"order/7","value":"paid"},{"put":"code/7","value":"4711","ttl":"5m"}]}' | coppice txn -
   echo '{"then":[{"get":"a"},{"get":"b"}]}' | coppice txn - -o json`,
     )
     .action(async (file: string, _flags, command: Command) => {
@@ -62,18 +67,18 @@ function commit(db: Db, script: TxnScript) {
     addSteps(branch, script.else)
     return branch
   })
-  return txn.commit()
+  return txn.commit({ idempotencyKey: script.idempotencyKey, idempotencyTtl: script.idempotencyTtl })
 }
 
 interface Steps {
-  put(key: string, value: Uint8Array): unknown
+  put(key: string, value: Uint8Array, options: { ttl?: number | undefined; session?: number | undefined }): unknown
   delete(key: string): unknown
   get(key: string): unknown
 }
 
 function addSteps(to: Steps, steps: readonly TxnStep[]): void {
   for (const step of steps) {
-    if ('put' in step) to.put(step.put, bytesOfValue(step))
+    if ('put' in step) to.put(step.put, bytesOfValue(step), { ttl: step.ttl, session: step.session })
     else if ('delete' in step) to.delete(step.delete)
     else to.get(step.get)
   }

@@ -18,7 +18,7 @@ export class WitnessedMachine implements StateMachine {
   readonly #witness: ApplyWitness
   readonly #bytes: BytesPort
   /** Undefined: it did not see all entries. */
-  #endings: Endings | undefined = new Endings()
+  #endings: Endings | undefined
   readonly #told: Told[] = []
   #changes: ChangeSink | undefined
   readonly #sink: ChangeSink
@@ -27,6 +27,7 @@ export class WitnessedMachine implements StateMachine {
     this.#machine = new KvMachine(bytes)
     this.#witness = witness
     this.#bytes = bytes
+    this.#endings = new Endings(bytes)
     this.#sink = {
       change: (stream, kind, topic, topicStart, topicEnd, payload, payloadStart, payloadEnd) => {
         const told = { stream, kind, topic: bytes.latin1(topic, topicStart, topicEnd) }
@@ -68,8 +69,10 @@ export class WitnessedMachine implements StateMachine {
   ): void {
     this.#witness.applied(index, this.#bytes.latin1(buffer, start, end))
     this.#changes = changes
+    const from = out.length
     this.#machine.apply(index, elapsedMs, buffer, start, end, out, this.#sink)
-    this.#endings?.applied(index, elapsedMs, buffer, start, end, this.#told.splice(0))
+    const reply = out.buffer.subarray(from, out.length)
+    this.#endings?.applied(index, elapsedMs, buffer, start, end, reply, this.#told.splice(0))
   }
   read(buffer: Uint8Array, start: number, end: number, out: Writer): Index {
     const from = out.length

@@ -2,7 +2,7 @@
 // other entry, a session with everything bound to it in one entry, and those who watch are told of each once. That tick is not late: no
 // operation finds what was due a tick before it, by the log's time, which stands still while nobody leads. Machines that were loaded from a
 // snapshot are not watched: their state is compared with that of the others (I9).
-import type { Index, Millis } from '@coppice/protocol'
+import { MAX_SESSION_KEYS, readU53, type BytesPort, type Index, type Millis } from '@coppice/protocol'
 import { CHANGE_DELETE, CHANGE_EXPIRE, CHANGE_PUT, STREAM_KEYS } from '@coppice/vkv/core'
 import {
   CHANGE_SESSION_END,
@@ -11,10 +11,13 @@ import {
   OP_KEEP_ALIVE,
   OP_OPEN_SESSION,
   OP_PUT,
+  OP_TXN,
+  OP_TXN_TIMED,
   ParsedOperation,
+  STEP_PUT,
   STREAM_SESSIONS,
+  TXN_DONE,
 } from '@coppice/vkv/internal'
-import { readU53 } from '@coppice/protocol'
 import { check } from '../kernel/violation.js'
 
 /** Of its tables: what one tick ends at the most. */
@@ -36,14 +39,27 @@ export interface Told {
 }
 
 export class Endings {
+  readonly #bytes: BytesPort
   readonly #op = new ParsedOperation()
   readonly #keys = new Map<string, Ending>()
   readonly #sessions = new Map<Index, { ttlMs: Millis; expiry: Millis }>()
   /** Nothing is due before. */
   #dueAt: Millis = Infinity
 
-  /** An operation was applied, and the machine told these changes. */
-  applied(index: Index, elapsedMs: Millis, b: Uint8Array, start: number, end: number, told: readonly Told[]): void {
+  constructor(bytes: BytesPort) {
+    this.#bytes = bytes
+  }
+
+  /** The operation in [start, end) was applied and answered with `reply`, and the machine told these changes. */
+  applied(
+    index: Index,
+    elapsedMs: Millis,
+    b: Uint8Array,
+    start: number,
+    end: number,
+    reply: Uint8Array,
+    told: readonly Told[],
+  ): void {
     const op = this.#op
     const known = op.parse(b, start, end) === undefined
     const now = Math.floor(elapsedMs)
@@ -56,10 +72,15 @@ export class Endings {
       if (kind === CHANGE_DELETE) this.#keys.delete(topic)
       if (kind !== CHANGE_PUT) continue
       this.#keys.delete(topic)
-      if (!known || (op.kind !== OP_PUT && op.kind !== OP_COND_PUT) || (op.ttlMs === 0 && op.session === 0)) continue
-      const expiry = op.ttlMs === 0 ? Infinity : now + op.ttlMs + 1
-      this.#keys.set(topic, { expiry, session: op.session })
-      this.#dueAt = Math.min(this.#dueAt, expiry)
+      const ending = known ? this.#endingOf(topic, b, reply, now) : undefined
+      if (ending === undefined) continue
+      const { session } = ending
+      check(session === 0 || this.#sessions.has(session), 'endings', () => {
+        return `entry ${index} binds ${topic} to the session ${session}, which is not there`
+      })
+      this.#keys.set(topic, ending)
+      this.#dueAt = Math.min(this.#dueAt, ending.expiry)
+      if (session !== 0) this.#checkRoom(index, session)
     }
     if (!known) return
     if (op.kind === OP_OPEN_SESSION) {
@@ -72,6 +93,25 @@ export class Endings {
       const session = this.#sessions.get(readU53(b, op.idsAt + 8 * i))
       if (session !== undefined) session.expiry = Math.max(session.expiry, now + session.ttlMs + 1)
     }
+  }
+
+  /** When the key ends that the operation has written, by what it says; undefined: it stays. */
+  #endingOf(topic: string, b: Uint8Array, reply: Uint8Array, now: Millis): Ending | undefined {
+    const op = this.#op
+    if (op.kind === OP_PUT || op.kind === OP_COND_PUT) return endingOf(op.ttlMs, op.session, now)
+    if ((op.kind !== OP_TXN && op.kind !== OP_TXN_TIMED) || reply[0] !== TXN_DONE) return undefined
+    const steps = op.txn.stepsOf(reply[9] === 1 ? 'success' : 'failure')
+    while (steps.next(b)) {
+      const isIt = steps.kind === STEP_PUT && this.#bytes.latin1(b, steps.keyStart, steps.keyEnd) === topic
+      if (isIt) return endingOf(steps.ttlMs, steps.session, now)
+    }
+    return undefined
+  }
+
+  #checkRoom(index: Index, session: Index): void {
+    let bound = 0
+    for (const ending of this.#keys.values()) if (ending.session === session) bound++
+    check(bound <= MAX_SESSION_KEYS, 'endings', () => `entry ${index} binds key ${bound} to the session ${session}`)
   }
 
   /** The machine was told the log's time, and told these changes. */
@@ -115,6 +155,11 @@ export class Endings {
     for (const key of expected) this.#keys.delete(key)
     for (const id of sessions) this.#sessions.delete(id)
   }
+}
+
+function endingOf(ttlMs: Millis, session: Index, now: Millis): Ending | undefined {
+  if (ttlMs === 0 && session === 0) return undefined
+  return { expiry: ttlMs === 0 ? Infinity : now + ttlMs + 1, session }
 }
 
 /** Id of a session, from the topic of its changes. */

@@ -1,6 +1,6 @@
 // Processes whose keys end by themselves: with a ttl, or with their session. Nothing ends before its time by the clock of the one who asked; when
 // a session ends by time, its process no longer believed in it; and a write that a second process repeats under the first one's idempotency
-// key is done once.
+// key is done once. Transactions do all of that too.
 import { CHANGE_EXPIRE, Db, type Session, STREAM_KEYS } from '@coppice/vkv/core'
 import { CHANGE_SESSION_END, STREAM_SESSIONS } from '@coppice/vkv/internal'
 import type { ClientHost } from '../hosts/client-host.js'
@@ -8,6 +8,11 @@ import { check } from '../kernel/violation.js'
 import { sessionOf } from '../oracle/endings.js'
 import { outcomeOf } from './calls.js'
 import type { Workload } from './workload.js'
+
+interface Named {
+  readonly idempotencyKey: string
+  readonly timeout: number
+}
 
 export class EndingClients {
   readonly #workload: Workload
@@ -21,6 +26,10 @@ export class EndingClients {
   ended = 0
   /** Writes that were asked for again under their idempotency key. */
   repeated = 0
+  /** The same of transactions. */
+  repeatedTxns = 0
+  /** Transactions that gave their keys a ttl or a session. */
+  lastingTxns = 0
   readonly #gone = new Set<string | number>()
 
   constructor(workload: Workload) {
@@ -66,10 +75,24 @@ export class EndingClients {
 
   /** A put with a ttl; the key must be new. */
   async put(db: Db, key: string, ttlMs: number, timeoutMs: number): Promise<void> {
+    this.#expect(key, ttlMs)
+    await db.kv.put(key, 'v', { ttl: ttlMs, timeout: timeoutMs })
+  }
+
+  /** The same by a transaction, in the branch for a condition that fails if `other`. */
+  async putByTxn(db: Db, key: string, ttlMs: number, timeoutMs: number, other = false): Promise<void> {
+    this.#expect(key, ttlMs)
+    const txn = db.kv.txn().get(key)
+    if (other) txn.if(key, { exists: true }).else((branch) => branch.put(key, 'v', { ttl: ttlMs }))
+    else txn.put(key, 'v', { ttl: ttlMs })
+    await txn.commit({ timeout: timeoutMs })
+    this.lastingTxns++
+  }
+
+  #expect(key: string, ttlMs: number): void {
     const { cluster } = this.#workload
     // The log's time runs on the primary's clock, which may be fast by the drift.
     this.#notBefore.set(key, cluster.kernel.now + ttlMs / (1 + cluster.plan.params.drift))
-    await db.kv.put(key, 'v', { ttl: ttlMs, timeout: timeoutMs })
   }
 
   /** From now on its end is judged. */
@@ -88,7 +111,9 @@ export class EndingClients {
       while (!this.#workload.stopping) {
         const key = `t/${++this.#values}`
         try {
-          await this.put(db, key, Math.ceil(host.random.between(20, 900)), 4_000)
+          const ttlMs = Math.ceil(host.random.between(20, 900))
+          if (host.random.chance(0.6)) await this.put(db, key, ttlMs, 4_000)
+          else await this.putByTxn(db, key, ttlMs, 4_000, host.random.chance(0.5))
           // Some are written again, and then stay.
           if (host.random.chance(0.1)) await db.kv.put(key.replace('t/', 'u/'), 'v', { timeout: 4_000 })
         } catch (error) {
@@ -122,7 +147,17 @@ export class EndingClients {
     const lastsUntil = host.clock.now() + host.random.between(200, 2_500)
     while (host.clock.now() < lastsUntil && session.valid && !this.#workload.stopping) {
       const lifetime = { session, ...(host.random.chance(0.3) ? { ttl: 200 } : {}) }
-      await db.kv.put(`e/${session.id}/${host.random.int(6)}`, 'v', { ...lifetime, timeout: 2_000 })
+      const at = host.random.int(6)
+      const key = (n: number): string => `e/${session.id}/${n % 6}`
+      if (host.random.chance(0.6)) await db.kv.put(key(at), 'v', { ...lifetime, timeout: 2_000 })
+      else {
+        const txn = db.kv
+          .txn()
+          .put(key(at), 'v', lifetime)
+          .delete(key(at + 1))
+        await txn.put(key(at + 2), 'v', { session }).commit({ timeout: 2_000 })
+        this.lastingTxns++
+      }
       if (host.random.chance(0.2)) await db.kv.delete(`e/${session.id}/${host.random.int(6)}`, { timeout: 2_000 })
       await host.sleep(host.random.exponential(60))
     }
@@ -137,14 +172,14 @@ export class EndingClients {
     this.#workload.task(host, async () => {
       while (!this.#workload.stopping) {
         const options = { idempotencyKey: `${host.id}/${++this.#values}`, timeout: 4_000 }
-        const versions = new Set<number>()
+        const byTxn = host.random.chance(0.5)
+        const answers = new Set<string>()
         // The same write by several processes, one of which knows nothing of the others' answers.
         for (let i = 0; i < 3; i++) {
           const { host: asker, db: other } = this.#connect('asker')
           this.#workload.task(asker, async () => {
             try {
-              versions.add((await other.kv.put('once', options.idempotencyKey, options)).version)
-              this.repeated++
+              answers.add(await (byTxn ? this.#transactOnce(other, options) : this.#putOnce(other, options)))
             } catch (error) {
               outcomeOf(error)
             }
@@ -152,10 +187,24 @@ export class EndingClients {
           })
         }
         await host.sleep(host.random.between(300, 1_500))
-        check(versions.size <= 1, 'endings', () => `a write was done at ${[...versions].join(' and ')}`)
+        check(answers.size <= 1, 'endings', () => `a write was done and answered with ${[...answers].join(' and ')}`)
       }
       await db.close()
     })
+  }
+
+  async #putOnce(db: Db, options: Named): Promise<string> {
+    const { version } = await db.kv.put('once', options.idempotencyKey, options)
+    this.repeated++
+    return `${version}`
+  }
+
+  /** What it found is part of its answer, and the next one finds something else. */
+  async #transactOnce(db: Db, options: Named): Promise<string> {
+    const txn = db.kv.txn().get('once').put('once', options.idempotencyKey)
+    const { version, results } = await txn.put('once-too', '', { ttl: 300 }).commit(options)
+    this.repeatedTxns++
+    return JSON.stringify([version, results])
   }
 
   /** In the end nothing is left that should have ended. */

@@ -153,12 +153,16 @@ export class TxnClients {
         read: history.begin(host.id, 'read', key, undefined),
       }
     })
+    const lifetime = host.random.chance(0.3) ? { ttl: 400 } : {}
     // Last, so that the operation ends with its tag: the ledger finds it there.
-    txn.else((other) => changes.reduce((branch, { key }) => branch.get(key) as never, other).put(REFUSED, tag))
+    txn.else((other) =>
+      changes.reduce((branch, { key }) => branch.get(key) as never, other).put(REFUSED, tag, lifetime),
+    )
     this.#fates.set(tag, 'open')
     let done: TxnResult<readonly unknown[], readonly unknown[]>
     try {
-      done = await txn.commit({ timeout: host.random.chance(0.15) ? host.random.between(20, 300) : TIMEOUT_MS })
+      const timeout = host.random.chance(0.15) ? host.random.between(20, 300) : TIMEOUT_MS
+      done = await txn.commit({ timeout, idempotencyKey: host.random.chance(0.3) ? tag : undefined })
     } catch (error) {
       const fate = await this.#fateOf(db, error)
       this.#fates.set(tag, fate)

@@ -1,5 +1,5 @@
 // One deadline over several calls to the clerk, and pauses between them (PRODUCT: `timeout` covers the whole call).
-import { CoppiceError, type AbortSignalLike, type Millis } from '@coppice/protocol'
+import { CoppiceError, type AbortSignalLike, type Epoch, type Millis } from '@coppice/protocol'
 import type { CallOptions, ClerkLike } from '@coppice/clerk/core'
 import { durationMs, type Duration } from './duration.js'
 import type { KvPorts } from './ports.js'
@@ -9,6 +9,14 @@ export interface Options {
   readonly signal?: AbortSignalLike | undefined
   /** Covers the whole call, connecting and retrying included; default: the connection's (10 s). */
   readonly timeout?: Duration | undefined
+}
+
+/** What errors say of the call that they end. */
+export interface Tried {
+  /** Requests that it has begun. */
+  readonly attempts: number
+  /** Newest that is known; undefined: none. */
+  readonly epoch: Epoch | undefined
 }
 
 export class Budget {
@@ -30,6 +38,11 @@ export class Budget {
   /** Calls made so far. */
   get attempts(): number {
     return this.#calls
+  }
+
+  /** What an error says of this call. */
+  get tried(): Tried {
+    return { attempts: this.#calls, epoch: this.#clerk.configuration?.epoch }
   }
 
   /** Options of the next call. Throws TIMEOUT when the time is up; `what` says what was being done. */
@@ -80,8 +93,7 @@ export class Budget {
 
   /** How the call ends when its time is up before anything of it may have been applied. */
   timedOut(what: string): CoppiceError {
-    const epoch = this.#clerk.configuration?.epoch
-    const details = { code: 'TIMEOUT', outcome: 'not-applied', retryable: true, attempts: this.#calls, epoch } as const
+    const details = { code: 'TIMEOUT', outcome: 'not-applied', retryable: true, ...this.tried } as const
     return new CoppiceError(`${what}: the time is up`, details)
   }
 }

@@ -10,7 +10,7 @@ import {
 } from '@coppice/protocol'
 import type { ClerkLike } from '@coppice/clerk/core'
 import { encodeRelease, encodeRenew } from '../core/lock-operations.js'
-import type { Guard } from '../core/operations.js'
+import type { Guard } from '../core/operation-parts.js'
 import { decodeDone } from '../core/replies.js'
 import { plainAbort } from './abort.js'
 import { Budget, pause, type Options } from './budget.js'

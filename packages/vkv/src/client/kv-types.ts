@@ -32,7 +32,8 @@ export interface LifetimeOptions {
 export interface OnceOptions {
   /**
    * The caller's own name for this write, up to 128 bytes: who repeats the write with it gets the first one's answer, and nothing is written twice.
-   * IDEMPOTENCY_CONFLICT if it was used for another write. What was not written (a failed comparison, an error) is not remembered.
+   * IDEMPOTENCY_CONFLICT if it was used for another write; one under another lock or session is another. What was not written (a failed comparison, an
+   * error) is not remembered.
    */
   readonly idempotencyKey?: string | Uint8Array | undefined
   /** For how long it is remembered. Default 24 h. */

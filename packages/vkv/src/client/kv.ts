@@ -2,7 +2,8 @@
 // failover; expected outcomes are values, failures are CoppiceErrors.
 import { CoppiceError, type Index } from '@coppice/protocol'
 import type { ClerkLike } from '@coppice/clerk/core'
-import { encodeCondPut, encodeDelete, encodePut, type Guard } from '../core/operations.js'
+import type { Guard } from '../core/operation-parts.js'
+import { encodeCondPut, encodeDelete, encodePut } from '../core/operations.js'
 import { encodeGet, encodeGetMany, MAX_MANY } from '../core/queries.js'
 import { decodeGetReply, decodeManyReply, decodeWriteReply, type Found, type WriteReply } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
@@ -303,8 +304,8 @@ export class Kv<K = string, V = string> {
         continue
       }
       if (reply.kind === 'ok' || reply.kind === 'mismatch') return reply
-      if (reply.kind !== 'fenced') throw refusal(reply, what)
-      throw fencedError(this.#clerk, this.#ports.text, what, this.#guards[reply.guard]!, reply.fence)
+      if (reply.kind !== 'fenced') throw refusal(reply, what, budget.tried)
+      throw fencedError(this.#ports.text, what, this.#guards[reply.guard]!, reply.fence, budget.tried)
     }
   }
 

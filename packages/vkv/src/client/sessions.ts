@@ -86,7 +86,7 @@ export class Sessions {
     for (;;) {
       const sentAt = this.#clerk.clock.now()
       const id = decodeOpenReply(await this.#clerk.submit(encodeOpenSession(ttlMs, name), budget.next('session')))
-      if (id === undefined) throw full(FULL_SESSIONS, 'session')
+      if (id === undefined) throw full(FULL_SESSIONS, 'session', budget.tried)
       const session = new Session(this.#clerk, this.#ports, this, id, ttlMs, sentAt)
       // An answer that took longer than the session lasts is worth nothing.
       if (!session.valid) continue

@@ -1,10 +1,12 @@
 // The steps of one branch of a transaction, and what is made of their results.
 import type { Index, TextPort } from '@coppice/protocol'
-import { STEP_DELETE, STEP_GET, STEP_PUT, type Step } from '../core/txn.js'
+import { STEP_DELETE, STEP_GET, STEP_PUT, STEP_PUT_LASTING } from '../core/step-cursor.js'
+import type { Step } from '../core/txn.js'
 import type { StepResult } from '../core/txn-reply.js'
 import { invalid, shown } from './codecs.js'
-import type { KeyLike, KvEntry } from './kv-types.js'
+import type { KeyLike, KvEntry, LifetimeOptions } from './kv-types.js'
 import type { View } from './view.js'
+import { lifetimeOf } from './write-options.js'
 
 /** What a put or a delete of a transaction answers. */
 export interface Written<K> {
@@ -30,10 +32,16 @@ export class StepList {
     return this.steps.length
   }
 
-  put<K, V>(view: View<K, V>, key: K | KeyLike, value: V | Uint8Array): void {
+  put<K, V>(view: View<K, V>, key: K | KeyLike, value: V | Uint8Array, options: LifetimeOptions = {}): void {
+    const lifetime = lifetimeOf(options)
     const bytes = this.#writtenKey(view, key)
     // A copy: the caller may write over its bytes before the commit.
-    this.#add({ kind: STEP_PUT, key: bytes, value: view.value(bytes, value, 'value').slice() }, writtenOf(view, bytes))
+    const put = { key: bytes, value: view.value(bytes, value, 'value').slice() }
+    const step: Step =
+      lifetime === undefined
+        ? { kind: STEP_PUT, ...put }
+        : { kind: STEP_PUT_LASTING, ...put, ttlMs: lifetime.ttlMs ?? 0, session: lifetime.session ?? 0 }
+    this.#add(step, writtenOf(view, bytes))
   }
 
   delete<K, V>(view: View<K, V>, key: K | KeyLike): void {
@@ -83,8 +91,9 @@ export class Branch<K, V, Results extends readonly unknown[] = []> {
     this.#list = list
   }
 
-  put(key: K | KeyLike, value: V | Uint8Array): Branch<K, V, [...Results, Written<K>]> {
-    this.#list.put(this.#view, key, value)
+  /** Writes the key; what it had of a ttl or a session before is over. */
+  put(key: K | KeyLike, value: V | Uint8Array, options?: LifetimeOptions): Branch<K, V, [...Results, Written<K>]> {
+    this.#list.put(this.#view, key, value, options)
     return this as unknown as Branch<K, V, [...Results, Written<K>]>
   }
 

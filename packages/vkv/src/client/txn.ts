@@ -2,7 +2,7 @@
 // operation of the log.
 import { CoppiceError, MAX_STORED_REPLY_BYTES, type Index } from '@coppice/protocol'
 import type { ClerkLike } from '@coppice/clerk/core'
-import { MAX_GUARDS, type Guard } from '../core/operations.js'
+import { MAX_GUARDS, type Guard } from '../core/operation-parts.js'
 import { decodeTxnReply, type StepResult, type TxnReply } from '../core/txn-reply.js'
 import {
   encodeTxn,
@@ -18,14 +18,15 @@ import {
   VERSION_NOT_EQUAL,
   type Comparison,
 } from '../core/txn.js'
-import { Budget, type Options } from './budget.js'
+import { Budget, type Options, type Tried } from './budget.js'
 import { invalid } from './codecs.js'
 import { fencedError } from './fenced.js'
 import { HeldUp } from './held-up.js'
-import type { KeyLike, KvEntry } from './kv-types.js'
+import type { KeyLike, KvEntry, LifetimeOptions, OnceOptions } from './kv-types.js'
 import type { KvPorts } from './ports.js'
 import { Branch, StepList, type Written } from './txn-steps.js'
 import type { View } from './view.js'
+import { refusal, underKey } from './write-options.js'
 
 /** What must be true of a key; with several fields all of them. A missing key has version 0, and its value equals none. */
 export interface Condition<V> {
@@ -107,9 +108,9 @@ export class Txn<K, V, Then extends readonly unknown[] = [], Else extends readon
     return this
   }
 
-  /** Writes the key, if all conditions hold. */
-  put(key: K | KeyLike, value: V | Uint8Array): Txn<K, V, [...Then, Written<K>], Else> {
-    this.#success.put(this.#view, key, value)
+  /** Writes the key, if all conditions hold; what it had of a ttl or a session before is over. */
+  put(key: K | KeyLike, value: V | Uint8Array, options?: LifetimeOptions): Txn<K, V, [...Then, Written<K>], Else> {
+    this.#success.put(this.#view, key, value, options)
     return this as unknown as Txn<K, V, [...Then, Written<K>], Else>
   }
 
@@ -133,22 +134,31 @@ export class Txn<K, V, Then extends readonly unknown[] = [], Else extends readon
     return this as unknown as Txn<K, V, Then, [...Else, ...More]>
   }
 
-  /** Applies it exactly once. Errors: those of any write; FENCED; TOO_LARGE, also when the gets find more than a reply may have. */
-  async commit(options?: Options): Promise<TxnResult<Then, Else>> {
+  /**
+   * Applies it exactly once. With an `idempotencyKey` it is done once whoever commits the same steps under it: the answer, what its gets found
+   * included, is kept when the branch that was taken writes, and is up to 64 KiB as any answer of a transaction; what only read is read again.
+   * Errors: those of any write; FENCED; SESSION_ENDED; IDEMPOTENCY_CONFLICT; LIMIT_REACHED; TOO_LARGE, also when the gets find more than an
+   * answer may have.
+   */
+  async commit(options: Options & OnceOptions = {}): Promise<TxnResult<Then, Else>> {
     const budget = new Budget(this.#clerk, this.#ports, options)
-    const operation = this.#encode()
-    const reply = await this.#submit(operation, budget)
+    const reply = await this.#submit(underKey(this.#encode(budget.tried), options, this.#ports.text), budget)
     switch (reply.kind) {
       case 'fenced':
-        throw fencedError(this.#clerk, this.#ports.text, 'txn', this.#guards[reply.guard]!, reply.fence)
+        throw fencedError(this.#ports.text, 'txn', this.#guards[reply.guard]!, reply.fence, budget.tried)
       case 'replyTooLarge':
-        throw this.#tooLarge(`what its gets found is above the limit of ${MAX_STORED_REPLY_BYTES} bytes of a reply`)
+        throw tooLarge(
+          `what its gets found is above the limit of ${MAX_STORED_REPLY_BYTES} bytes of a reply`,
+          budget.tried,
+        )
       case 'success':
         return { ok: true, version: reply.version, results: this.#resultsOf(this.#success, reply) as never }
       case 'failure': {
         const failed = this.#ports.text.decode(this.#comparisons[reply.failed]!.key)
         return { ok: false, version: reply.version, failed, results: this.#resultsOf(this.#failure, reply) as never }
       }
+      default:
+        throw refusal(reply, 'txn', budget.tried)
     }
   }
 
@@ -161,12 +171,12 @@ export class Txn<K, V, Then extends readonly unknown[] = [], Else extends readon
     }
   }
 
-  #encode(): Uint8Array {
+  #encode(tried: Tried): Uint8Array {
     const parts = this.#comparisons.length + this.#success.length + this.#failure.length
     if (parts > MAX_TXN_PARTS)
-      throw this.#tooLarge(`${parts} conditions and steps are above the limit of ${MAX_TXN_PARTS}`)
+      throw tooLarge(`${parts} conditions and steps are above the limit of ${MAX_TXN_PARTS}`, tried)
     if (this.#guards.length > MAX_GUARDS)
-      throw this.#tooLarge(`${this.#guards.length} locks are above the limit of ${MAX_GUARDS}`)
+      throw tooLarge(`${this.#guards.length} locks are above the limit of ${MAX_GUARDS}`, tried)
     const operation = encodeTxn({
       guards: this.#guards,
       comparisons: this.#comparisons,
@@ -174,22 +184,13 @@ export class Txn<K, V, Then extends readonly unknown[] = [], Else extends readon
       failure: this.#failure.steps,
     })
     if (operation.length <= MAX_TXN_BYTES) return operation
-    throw this.#tooLarge(`${operation.length} bytes are above the limit of ${MAX_TXN_BYTES}`)
+    throw tooLarge(`${operation.length} bytes are above the limit of ${MAX_TXN_BYTES}`, tried)
   }
 
   #resultsOf(list: StepList, reply: { readonly version: Index; readonly results: readonly StepResult[] }): unknown[] {
     if (reply.results.length !== list.length)
       throw new CoppiceError(`txn: ${reply.results.length} results for ${list.length} steps`, INTERNAL)
     return list.resultsOf(reply.version, reply.results)
-  }
-
-  #tooLarge(message: string): CoppiceError {
-    const epoch = this.#clerk.configuration?.epoch
-    return new CoppiceError(`txn: ${message}; nothing was written`, {
-      code: 'TOO_LARGE',
-      outcome: 'not-applied',
-      epoch,
-    })
   }
 
   #comparison(key: Uint8Array, name: keyof Condition<V>, given: unknown): Comparison {
@@ -218,6 +219,14 @@ export class Txn<K, V, Then extends readonly unknown[] = [], Else extends readon
 }
 
 const INTERNAL = { code: 'INTERNAL', outcome: 'applied' } as const
+
+function tooLarge(message: string, tried: Tried): CoppiceError {
+  return new CoppiceError(`txn: ${message}; nothing was written`, {
+    code: 'TOO_LARGE',
+    outcome: 'not-applied',
+    ...tried,
+  })
+}
 
 function checkedVersion(name: string, given: unknown): Index {
   if (typeof given === 'number' && Number.isSafeInteger(given) && given >= 0) return given

@@ -3,6 +3,7 @@ import { CoppiceError, MAX_IDEMPOTENCY_KEY_BYTES, MAX_TTL_MS, type Millis, type 
 import { encodeOnce, type Once } from '../core/idempotency.js'
 import type { Lifetime } from '../core/operations.js'
 import { FULL_SESSION_KEYS, FULL_SESSIONS, type WriteReply } from '../core/replies.js'
+import type { Tried } from './budget.js'
 import { asBytes, invalid } from './codecs.js'
 import { durationMs, type Duration } from './duration.js'
 import type { LifetimeOptions, OnceOptions, WriteOptions } from './kv-types.js'
@@ -32,6 +33,7 @@ export function lifetimeOf(options: LifetimeOptions): Lifetime | undefined {
 }
 
 /** The operation under its idempotency key, if there is one. `anyValue`: it is an update. */
+/** The operation under the idempotency key of the options, if there is one. `anyValue`: it is an update. Throws INVALID_ARGUMENT. */
 export function underKey(operation: Uint8Array, options: OnceOptions, text: TextPort, anyValue = false): Uint8Array {
   const { idempotencyKey } = options
   if (idempotencyKey === undefined) return operation
@@ -49,24 +51,29 @@ export function underKey(operation: Uint8Array, options: OnceOptions, text: Text
 export function refusal(
   reply: Extract<WriteReply, { kind: 'sessionEnded' | 'reused' | 'full' }>,
   what: string,
+  tried: Tried,
 ): CoppiceError {
   switch (reply.kind) {
     case 'sessionEnded':
-      return notApplied(`${what}: session ${reply.session} has ended`, 'SESSION_ENDED')
+      return notApplied(`${what}: session ${reply.session} has ended`, 'SESSION_ENDED', tried)
     case 'reused':
-      return notApplied(`${what}: its idempotency key was used for another operation`, 'IDEMPOTENCY_CONFLICT')
+      return notApplied(`${what}: its idempotency key was used for another operation`, 'IDEMPOTENCY_CONFLICT', tried)
     case 'full':
-      return full(reply.of, what)
+      return full(reply.of, what, tried)
   }
 }
 
 /** There are as many of these as there may be. */
-export function full(of: number, what: string): CoppiceError {
+export function full(of: number, what: string, tried: Tried): CoppiceError {
   const names =
     of === FULL_SESSIONS ? 'sessions' : of === FULL_SESSION_KEYS ? 'keys of this session' : 'idempotency keys'
-  return notApplied(`${what}: the store holds as many ${names} as it may`, 'LIMIT_REACHED')
+  return notApplied(`${what}: the store holds as many ${names} as it may`, 'LIMIT_REACHED', tried)
 }
 
-function notApplied(message: string, code: 'SESSION_ENDED' | 'IDEMPOTENCY_CONFLICT' | 'LIMIT_REACHED'): CoppiceError {
-  return new CoppiceError(message, { code, outcome: 'not-applied' })
+function notApplied(
+  message: string,
+  code: 'SESSION_ENDED' | 'IDEMPOTENCY_CONFLICT' | 'LIMIT_REACHED',
+  tried: Tried,
+): CoppiceError {
+  return new CoppiceError(message, { code, outcome: 'not-applied', ...tried })
 }

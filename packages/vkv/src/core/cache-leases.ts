@@ -28,7 +28,7 @@ import {
 } from './cache-operations.js'
 import { AGENDA_HOLDER, AGENDA_MARK, ID_BYTES, readOrdered, writeOrdered, type Agenda } from './agenda.js'
 import { LEASE_REVOKED, STREAM_CACHES } from './changes.js'
-import { readU16 } from './operations.js'
+import { readU16 } from './operation-parts.js'
 import { WRITE_BLOCKED } from './replies.js'
 import { Table } from './table.js'
 

@@ -7,7 +7,7 @@
 //   drop:   u8 44 · u53 holder · u53 upTo                                   answers u8 1
 //   close:  u8 45 · u53 holder                                              answers u8 1
 import { readU32, readU53, Reader, Writer, type Index } from '@coppice/protocol'
-import { keyEnd, readU16, writeKey, writeU16 } from './operations.js'
+import { keyEnd, readU16, writeKey, writeU16 } from './operation-parts.js'
 import { readFound, type Found } from './replies.js'
 
 export const OP_CACHE_OPEN = 40

@@ -1,9 +1,10 @@
-// Idempotency keys: a write that carries one is done once however many processes ask for it, for as long as its answer is kept. Where the
+// Idempotency keys: a write or a transaction that carries one is done once however many processes ask for it, for as long as its answer is kept. Where the
 // exactly-once table follows one clerk, this follows the caller's own name for the operation, over the death of its process.
 //
 //   key → u53 expiry · u32 length, u32 crc and u32 hash of the operation · reply [· u8 there is a value · value]
 //
-// Only what was written is remembered: a comparison that failed, a broken guard or a refusal changed nothing and is made again.
+// Only what was written is remembered: a comparison that failed, a broken guard or a refusal changed nothing and is made again; so is a
+// transaction that only read. The answer of one that wrote is kept with all that its gets found: MAX_STORED_REPLY_BYTES, as any reply of one.
 import { MAX_IDEMPOTENCY_BYTES, MAX_IDEMPOTENCY_KEYS, readU53, Writer } from '@coppice/protocol'
 import type { BytesPort, Index, Millis } from '@coppice/protocol'
 import { AGENDA_ONCE, type Agenda } from './agenda.js'

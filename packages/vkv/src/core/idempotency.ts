@@ -1,7 +1,8 @@
 // A write under an idempotency key as bytes: the caller's own name for the operation stands before it.
 //
-//   u8 kind · u8 flags · u53 keepMs · u8 n · idempotency key · operation
+//   u8 kind · u8 flags · u53 keepMs · u8 n · idempotency key · operation        a write of one key, or a transaction
 import { MAX_IDEMPOTENCY_KEY_BYTES, MAX_TTL_MS, Writer, type Millis } from '@coppice/protocol'
+import { OP_TXN, OP_TXN_TIMED } from './txn.js'
 import { wholeNumber } from './whole-number.js'
 
 export const OP_ONCE = 20
@@ -9,7 +10,7 @@ export const OP_ONCE = 20
 /** An update: the same operation whatever value its caller computed. */
 const FLAG_ANY_VALUE = 1
 const HEAD_BYTES = 11
-/** Writes of one key; they have the numbers up to this one. */
+/** Writes of one key have the numbers up to this one. */
 const LAST_WRITE = 3
 
 /** Under which name a write is done once. */
@@ -65,5 +66,8 @@ export function parseOnce(op: OnceFields, b: Uint8Array, start: number, end: num
   op.innerEnd = end
   if (op.onceEnd >= end) return 'operation is empty'
   const kind = b[op.onceEnd]!
-  return kind >= 1 && kind <= LAST_WRITE ? op.onceEnd : `operation ${kind} takes no idempotency key`
+  if (kind >= 1 && kind <= LAST_WRITE) return op.onceEnd
+  if (kind !== OP_TXN && kind !== OP_TXN_TIMED) return `operation ${kind} takes no idempotency key`
+  // It computes nothing: all of its bytes name it.
+  return op.anyValue ? 'a transaction is no update' : op.onceEnd
 }

@@ -1,6 +1,6 @@
 // vKV, the versioned key-value store as a replicated state machine (PROTOCOL 9, Grove §6): key → {value, version}, locks beside
 // them. A version is the index of the entry that wrote the value and part of the state.
-import { MAX_PAGE_BYTES, writeU32, type BytesPort, type Index, type Millis, type Writer } from '@coppice/protocol'
+import type { BytesPort, Index, Millis, Writer } from '@coppice/protocol'
 import type { ChangeSink, StateCapture, StateHashing, StateLoader, StateMachine } from '@coppice/replica'
 import { Agenda } from './agenda.js'
 import { applyTxn, type KeyWriter } from './apply-txn.js'
@@ -11,7 +11,7 @@ import { CHANGE_DELETE, CHANGE_PUT, STREAM_KEYS } from './changes.js'
 import { endDue, endSession } from './endings.js'
 import { IdempotencyTable } from './idempotency-table.js'
 import { Lifetimes } from './lifetimes.js'
-import { brokenGuard, fenceOf, writeBroken } from './lock-record.js'
+import { brokenGuard, writeBroken } from './lock-record.js'
 import { LockTable } from './lock-table.js'
 import {
   OP_ACQUIRE,
@@ -22,7 +22,6 @@ import {
   OP_RENEW,
   ParsedOperation,
   readsTime,
-  readU16,
 } from './operations.js'
 import {
   QUERY_COUNT,
@@ -34,21 +33,22 @@ import {
   TABLE_LOCKS,
 } from './queries.js'
 import { readCount, readRange } from './range.js'
+import { readMany } from './read-many.js'
 import {
   FULL_IDEMPOTENCY_KEYS,
   FULL_SESSION_KEYS,
+  refuseEnded,
+  refuseFull,
   WRITE_FENCED,
-  WRITE_FULL,
   WRITE_MISMATCH,
   WRITE_OK,
   WRITE_REUSED,
-  WRITE_SESSION_ENDED,
 } from './replies.js'
 import { OP_END_SESSION, OP_KEEP_ALIVE, OP_OPEN_SESSION } from './session-operations.js'
 import { SessionTable } from './session-table.js'
 import { Table } from './table.js'
 import { TableHash } from './table-hash.js'
-import { OP_TXN, ParsedTxn } from './txn.js'
+import { OP_TXN, OP_TXN_TIMED } from './txn.js'
 
 /** Everything that is replicated but the marks. */
 class KvState {
@@ -79,10 +79,9 @@ class KvState {
 
 /** The store as a state machine: keys with values and versions, and locks. */
 export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
-  readonly digest = 'vkv/2'
+  readonly digest = 'vkv/3'
   readonly #bytes: BytesPort
   readonly #op = new ParsedOperation()
-  readonly #txn = new ParsedTxn()
   #state: KvState
   #keys: Table
   #locks: LockTable
@@ -109,6 +108,14 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     return this.#locks.table
   }
   /** @internal */
+  get lifetimes(): Lifetimes {
+    return this.#lifetimes
+  }
+  /** @internal */
+  get sessions(): SessionTable {
+    return this.#state.sessions
+  }
+  /** @internal */
   get caches(): CacheLeases {
     return this.#caches
   }
@@ -125,7 +132,7 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
 
   validateOperation(buffer: Uint8Array, start: number, end: number): string | undefined {
     if (start < end && isCacheOperation(buffer[start]!)) return cacheOperationProblem(buffer, start, end)
-    return isTxn(buffer, start, end) ? this.#txn.parse(buffer, start, end) : this.#op.parse(buffer, start, end)
+    return this.#op.parse(buffer, start, end)
   }
 
   readsTime(buffer: Uint8Array, start: number): boolean {
@@ -154,17 +161,17 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     }
     const op = this.#op
     // Entries were validated before they got an index (R5); what is malformed all the same changes nothing, everywhere alike.
-    if (isTxn(buffer, start, end)) {
-      if (this.#txn.parse(buffer, start, end) === undefined) applyTxn(this.#txn, index, buffer, this, out, changes)
-      return
-    }
     if (op.parse(buffer, start, end) !== undefined) return
-    if (op.onceEnd > op.onceStart) return this.#writeOnce(index, buffer, out, changes)
+    if (op.onceEnd > op.onceStart) return this.#once(index, buffer, out, changes)
     switch (op.kind) {
       case OP_PUT:
       case OP_DELETE:
       case OP_COND_PUT:
         return this.#write(index, buffer, out, changes)
+      case OP_TXN:
+      case OP_TXN_TIMED:
+        applyTxn(op.txn, index, buffer, this, out, changes)
+        return
       case OP_ACQUIRE:
         return this.#locks.at(index, this.#elapsedMs, changes).acquire(op, buffer, out)
       case OP_RENEW:
@@ -191,10 +198,11 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     endDue(this.#state, index, this.#elapsedMs, changes)
   }
 
-  /** A write under an idempotency key: done once, and answered as then for as long as that is remembered. */
-  #writeOnce(index: Index, b: Uint8Array, out: Writer, changes: ChangeSink): void {
+  /** A write or a transaction under an idempotency key: done once, and answered as then for as long as that is remembered. */
+  #once(index: Index, b: Uint8Array, out: Writer, changes: ChangeSink): void {
     const { once } = this.#state
-    switch (once.find(this.#op, b)) {
+    const op = this.#op
+    switch (once.find(op, b)) {
       case 'same':
         return once.writeReply(out)
       case 'other':
@@ -203,9 +211,13 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
         // An answer that could not be kept would be no promise.
         if (once.full) return refuseFull(out, FULL_IDEMPOTENCY_KEYS)
         const start = out.length
-        this.#write(index, b, out, changes)
-        if (out.buffer[start] !== WRITE_OK) return
-        once.keep(index, this.#elapsedMs, this.#op, b, out.buffer, start, out.length)
+        let done: boolean
+        if (op.kind === OP_TXN || op.kind === OP_TXN_TIMED) done = applyTxn(op.txn, index, b, this, out, changes)
+        else {
+          this.#write(index, b, out, changes)
+          done = out.buffer[start] === WRITE_OK
+        }
+        if (done) once.keep(index, this.#elapsedMs, op, b, out.buffer, start, out.length)
       }
     }
   }
@@ -237,7 +249,7 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
       // Bound to a session that has ended it would never end.
       if (!sessions.has(session)) return refuseEnded(out, session)
       const bound = this.#lifetimes.sessionOf(b, keyStart, keyEnd)
-      if (bound !== session && !sessions.hasRoom(session)) return refuseFull(out, FULL_SESSION_KEYS)
+      if (bound !== session && !sessions.hasRoom(session, 1)) return refuseFull(out, FULL_SESSION_KEYS)
     }
     if (op.hasNext || handle !== 0) {
       if (!this.#caches.idle && this.#caches.blocks(index, this.#elapsedMs, b, keyStart, keyEnd, out, changes)) return
@@ -309,7 +321,7 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
         return handle === 0 ? this.#keys.missingVersion() : this.#keys.versionOf(handle)
       }
       case QUERY_GET_MANY:
-        return this.#readMany(buffer, start + 1, out)
+        return readMany(this.#keys, this.#locks.table, buffer, start, out)
       case QUERY_RANGE:
         return readRange(this.#tableOf(buffer[start + 1]!), buffer, start, out)
       case QUERY_COUNT:
@@ -324,49 +336,6 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
   #tableOf(table: number): Table {
     const { locks, sessions } = this.#state
     return table === TABLE_KEYS ? this.#keys : table === TABLE_LOCKS ? locks.table : sessions.table
-  }
-
-  #readMany(b: Uint8Array, at: number, out: Writer): Index {
-    let version = 0
-    const guards = readU16(b, at)
-    at += 2
-    const locks = this.#locks.table
-    for (let i = 0; i < guards; i++) {
-      const end = at + 2 + readU16(b, at)
-      const handle = locks.find(b, at + 2, end)
-      // The answer depends on the guards too, whichever way they go.
-      version = Math.max(version, handle === 0 ? locks.missingVersion() : locks.versionOf(handle))
-      if (brokenGuard(locks, b, at, 1) === 0) {
-        out.u8(1)
-        out.u8(i)
-        out.u8(i >>> 8)
-        out.u53(fenceOf(locks, b, at + 2, end))
-        return version
-      }
-      at = end + 8
-    }
-    out.u8(0)
-    const count = readU16(b, at)
-    at += 2
-    const countAt = out.grow(4)
-    const first = out.length
-    let done = 0
-    for (; done < count; done++) {
-      const end = at + 2 + readU16(b, at)
-      const handle = this.#keys.find(b, at + 2, end)
-      // A full answer ends early and says how far it came; the first value always fits.
-      if (done > 0 && out.length - first + (handle === 0 ? 0 : this.#keys.valueLengthOf(handle)) > MAX_PAGE_BYTES) break
-      version = Math.max(version, handle === 0 ? this.#keys.missingVersion() : this.#keys.versionOf(handle))
-      out.u8(handle === 0 ? 0 : 1)
-      if (handle !== 0) {
-        out.u53(this.#keys.versionOf(handle))
-        out.u32(this.#keys.valueLengthOf(handle))
-        this.#keys.writeValue(handle, out)
-      }
-      at = end
-    }
-    writeU32(out.buffer, countAt, done)
-    return version
   }
 
   getState(): StateCapture {
@@ -403,18 +372,4 @@ export class KvMachine implements StateMachine, LeasedKeys, KeyWriter {
     while (hashing.next());
     return hashing.value
   }
-}
-
-function refuseEnded(out: Writer, session: Index): void {
-  out.u8(WRITE_SESSION_ENDED)
-  out.u53(session)
-}
-
-function refuseFull(out: Writer, of: number): void {
-  out.u8(WRITE_FULL)
-  out.u8(of)
-}
-
-function isTxn(b: Uint8Array, start: number, end: number): boolean {
-  return start < end && b[start] === OP_TXN
 }

@@ -1,6 +1,7 @@
 // The operations of locks as bytes; operations.ts has their layouts and takes them apart.
 import { Writer, type Index } from '@coppice/protocol'
-import { OP_ACQUIRE, OP_RELEASE, OP_RENEW, writeKey } from './operations.js'
+import { writeKey } from './operation-parts.js'
+import { OP_ACQUIRE, OP_RELEASE, OP_RENEW } from './operations.js'
 
 /**
  * The owner is 1–64 bytes that name this one holding, so that a retry is told from another's attempt. `session`: with whose end its place lapses

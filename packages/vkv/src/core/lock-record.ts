@@ -2,7 +2,7 @@
 //
 //   u53 fence · u53 expiry · u8 flags · u32 waiters · u8 n · owner · value …
 import { EMPTY_BYTES, Reader, readU53, type Index, type Millis, type Writer } from '@coppice/protocol'
-import { readU16 } from './operations.js'
+import { readU16 } from './operation-parts.js'
 import type { Table } from './table.js'
 
 const FLAG_INHERITED = 1

@@ -5,13 +5,14 @@
 //   acquire:               u8 kind · u16 n · name · u8 n · owner · u53 session · u32 ttlMs · u8 has · [value …]
 //   renew:                 u8 kind · u16 n · name · u8 n · owner · u53 fence · u32 ttlMs · u8 has · [value …]
 //   release:               u8 kind · u16 n · name · u8 n · owner · u53 fence · u53 session
-//   guard:                 u16 n · lock name · u53 fence
 //
-// Sessions and idempotency keys: session-operations.ts, idempotency.ts.
+// Guards: operation-parts.ts. Transactions, sessions and idempotency keys: txn.ts, session-operations.ts, idempotency.ts.
 // A value is what is left of the operation; an absent one and an empty one differ by a flag.
-import { MAX_KEY_BYTES, MAX_TTL_MS, MAX_VALUE_BYTES, readU32, readU53, Writer, type Index } from '@coppice/protocol'
+import { MAX_TTL_MS, MAX_VALUE_BYTES, readU32, readU53, Writer, type Index } from '@coppice/protocol'
 import { OP_ONCE, parseOnce } from './idempotency.js'
+import { guardsEnd, keyEnd, writeGuard, writeKey, type Guard } from './operation-parts.js'
 import { isSessionOperation, OP_END_SESSION, parseSessionOperation } from './session-operations.js'
+import { OP_TXN, OP_TXN_TIMED, ParsedTxn } from './txn.js'
 import { wholeNumber } from './whole-number.js'
 
 export const OP_PUT = 1
@@ -29,17 +30,10 @@ const FLAG_TTL = 8
 const FLAG_SESSION = 16
 const KNOWN_FLAGS = FLAG_IF_VERSION | FLAG_EXPECTED | FLAG_NEXT | FLAG_TTL | FLAG_SESSION
 
-/** Guards of one write. */
-export const MAX_GUARDS = 16
 export const MAX_OWNER_BYTES = 64
 /** What the holder of a lock may say of itself. */
 export const MAX_LOCK_VALUE_BYTES = 1_024
 
-/** A lock and the fence it must still have for the write to happen. */
-export interface Guard {
-  readonly lock: Uint8Array
-  readonly fence: Index
-}
 /** Under which a write is done; else its reply says why not. */
 export interface WriteConditions {
   /** The key's version must be this; 0: the key must be missing. */
@@ -123,36 +117,6 @@ function encodeWrite(
   return w.view()
 }
 
-export function writeKey(w: Writer, key: Uint8Array): void {
-  writeU16(w, key.length)
-  w.raw(key)
-}
-
-export function writeGuard(w: Writer, guard: Guard): void {
-  writeKey(w, guard.lock)
-  w.u53(guard.fence)
-}
-
-/** Two bytes, the lower one first. */
-export function writeU16(w: Writer, value: number): void {
-  w.u8(value)
-  w.u8(value >>> 8)
-}
-
-export function readU16(b: Uint8Array, at: number): number {
-  return b[at]! | (b[at + 1]! << 8)
-}
-
-/** End of the key that begins with its length at `at`, or what is wrong with it. */
-export function keyEnd(b: Uint8Array, at: number, end: number, what: string): number | string {
-  if (at + 2 > end) return `${what} is cut off`
-  const length = readU16(b, at)
-  if (length === 0) return `${what} is empty`
-  if (length > MAX_KEY_BYTES) return `${what} of ${length} bytes is above the limit of ${MAX_KEY_BYTES}`
-  if (at + 2 + length > end) return `${what} is cut off`
-  return at + 2 + length
-}
-
 /**
  * One operation taken apart: places in its buffer, no copies. An instance is reused, so that parsing allocates nothing.
  * Fields that the kind does not have keep old contents.
@@ -194,6 +158,8 @@ export class ParsedOperation {
   /** The operation without what stands around it. */
   innerStart = 0
   innerEnd = 0
+  /** What a transaction says. */
+  readonly txn = new ParsedTxn()
 
   /** Takes [start, end) apart; the answer says what is wrong with it, undefined: nothing. */
   parse(b: Uint8Array, start: number, end: number): string | undefined {
@@ -215,6 +181,9 @@ export class ParsedOperation {
       case OP_RENEW:
       case OP_RELEASE:
         return this.#parseLock(b, start, end)
+      case OP_TXN:
+      case OP_TXN_TIMED:
+        return this.txn.parse(b, start, end)
       default:
         if (isSessionOperation(this.kind)) return parseSessionOperation(this, b, start, end)
         return `unknown operation ${this.kind}`
@@ -227,15 +196,12 @@ export class ParsedOperation {
     const flags = b[start + 1]!
     if ((flags & ~KNOWN_FLAGS) !== 0) return `${name} has unknown flags ${flags}`
     this.guards = b[start + 2]!
-    if (this.guards > MAX_GUARDS) return `${name} has ${this.guards} guards, above the limit of ${MAX_GUARDS}`
     this.guardsAt = start + 3
     let at = start + 3
-    for (let i = 0; i < this.guards; i++) {
-      const nameEnd = keyEnd(b, at, end, `${name}: lock name`)
-      if (typeof nameEnd === 'string') return nameEnd
-      at = nameEnd + 8
-      if (at > end) return `${name}: fence is cut off`
-      if (readU32(b, at - 4) > 0x1f_ffff) return `${name}: fence is above 2^53`
+    if (this.guards > 0) {
+      const after = guardsEnd(b, at, end, this.guards, name)
+      if (typeof after === 'string') return after
+      at = after
     }
     const afterKey = keyEnd(b, at, end, `${name}: key`)
     if (typeof afterKey === 'string') return afterKey
@@ -347,7 +313,7 @@ export class ParsedOperation {
 export function readsTime(b: Uint8Array, start: number): boolean {
   const kind = b[start]!
   if (kind <= OP_COND_PUT) return (b[start + 1]! & FLAG_TTL) !== 0
-  return kind === OP_ONCE || (isSessionOperation(kind) && kind !== OP_END_SESSION)
+  return kind === OP_ONCE || kind === OP_TXN_TIMED || (isSessionOperation(kind) && kind !== OP_END_SESSION)
 }
 
 function tooLong(what: string, bytes: number): string {

@@ -6,7 +6,7 @@
 //   count:    u8 kind · u8 table · u8 flags · u16 n · start · u16 n · end
 import { EMPTY_BYTES, MAX_KEY_BYTES, readU32, Writer } from '@coppice/protocol'
 import { compareBytes } from './compare-bytes.js'
-import { keyEnd, readU16, writeGuard, writeKey, writeU16, type Guard } from './operations.js'
+import { keyEnd, readU16, writeGuard, writeKey, writeU16, type Guard } from './operation-parts.js'
 
 export const QUERY_GET = 1
 /** First byte of the query for several keys. */

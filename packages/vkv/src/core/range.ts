@@ -1,7 +1,7 @@
 // Ranges and counts are answered (PROTOCOL 4): one page of keys in their order, forwards or backwards, and the version it depends on, which
 // covers the deletes between its first and its last key.
 import { MAX_PAGE_BYTES, readU32, writeU32, type Index, type Writer } from '@coppice/protocol'
-import { readU16 } from './operations.js'
+import { readU16 } from './operation-parts.js'
 import { RANGE_BEHIND_START, RANGE_KEYS_ONLY, RANGE_REVERSE } from './queries.js'
 import type { Table } from './table.js'
 

@@ -12,7 +12,7 @@
 //   getMany:   u8 0 · u32 n · n × (u8 found · [u53 version · u32 n · value])  |  u8 1 · u16 guard · u53 fence
 //   count:     u53
 //   range:     u8 more · u32 n · n × (u16 n · key · u53 version · u32 n · value)
-import { DecodeError, Reader, type Index } from '@coppice/protocol'
+import { DecodeError, Reader, type Index, type Writer } from '@coppice/protocol'
 
 export const WRITE_OK = 0
 export const WRITE_FENCED = 1
@@ -92,6 +92,18 @@ export interface RangeEntry extends Found {
 export interface RangeReply {
   readonly more: boolean
   readonly entries: readonly RangeEntry[]
+}
+
+/** The session that a key was to be bound to is not there. */
+export function refuseEnded(out: Writer, session: Index): void {
+  out.u8(WRITE_SESSION_ENDED)
+  out.u53(session)
+}
+
+/** There are as many of these as there may be. */
+export function refuseFull(out: Writer, of: number): void {
+  out.u8(WRITE_FULL)
+  out.u8(of)
 }
 
 /** Throws DecodeError. */

@@ -105,9 +105,9 @@ export class SessionTable {
     return this.#find(id) !== 0
   }
 
-  /** Whether one more may be bound to a session that is there. */
-  hasRoom(id: Index): boolean {
-    return readU32(this.#copyOf(this.#find(id)).buffer, 16) < MAX_SESSION_KEYS
+  /** Whether so many more may be bound to a session that is there. */
+  hasRoom(id: Index, more: number): boolean {
+    return readU32(this.#copyOf(this.#find(id)).buffer, 16) + more <= MAX_SESSION_KEYS
   }
 
   /** Binds something to a session that is there. */
