@@ -157,6 +157,40 @@ test('commonJs_byRequireAndByImport', async () => {
   expect(await run(['imported.cjs'])).toEqual({ code: 0, out: 'function\n', err: '' })
 })
 
+test('embedded_underNodeTest_asModuleAndAsCommonJs_leavesNothingOpen', async () => {
+  const body = `
+    let cluster
+    let db
+    before(async () => {
+      cluster = await startEmbedded()
+      db = await cluster.connect()
+    })
+    after(() => cluster.close())
+    test('a failover loses nothing', async () => {
+      await db.kv.put('before', 'kept')
+      await cluster.crash((await cluster.status()).primary)
+      await db.withLock('name', (lock) => lock.kv.put('after', 'written'))
+      assert.deepEqual(await db.kv.getMany(['before', 'after']), ['kept', 'written'])
+    })`
+  const names = [
+    ['assert', 'node:assert/strict'],
+    ['{ after, before, test }', 'node:test'],
+    ['{ startEmbedded }', '@coppice/embedded'],
+  ] as const
+  const imports = names.map(([name, from]) => `import ${name} from '${from}'`)
+  writeProject('runners/module.test.mjs', [...imports, body].join('\n'))
+  const dynamic = names.slice(0, 2).map(([name, from]) => `const ${name} = require('${from}')`)
+  const late = body.replace(
+    'cluster = await',
+    `const { startEmbedded } = await import('@coppice/embedded')\ncluster = await`,
+  )
+  writeProject('runners/common.test.cjs', [...dynamic, late].join('\n'))
+  // The runner waits for the end of each file's process: an open handle would hold it up for ever.
+  const { code, out, err } = await run(['--test', 'runners/module.test.mjs', 'runners/common.test.cjs'])
+  expect({ code, err }, out).toEqual({ code: 0, err: '' })
+  expect(out).toMatch(/pass 2\b/)
+})
+
 test('clientEntry_loadsNoServerCode', async () => {
   const addresses = dev.clusterJson.configServers.map(({ address }) => address)
   // Every module file that Node opens by the time a client has put and got a value, as the loader itself names them.

@@ -1,4 +1,5 @@
 // What server processes need in addition: the WebSocket server, the driver of a core, the store, the lock, logs and signals.
+export { VERSION } from './version.js'
 export { afterSending } from './turn.js'
 export { tuneCollector } from './collector.js'
 export { lockDataDir, type DataDirLock } from './data-dir-lock.js'

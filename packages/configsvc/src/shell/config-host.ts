@@ -1,9 +1,8 @@
 // One config server in this process: store, core, wire and driver tied together. Nothing here knows the protocol: the core decides, this
 // executes.
-import { readFileSync } from 'node:fs'
 import { DEFAULT_ELECTION, DEFAULT_GROUP, DEFAULT_PARAMS, paramsProblem } from '@coppice/protocol'
 import { clearTimeout, randomId, randomSeed, setTimeout, systemClock } from '@coppice/runtime'
-import { NodeDriver, ServerWire } from '@coppice/runtime/server'
+import { NodeDriver, ServerWire, VERSION } from '@coppice/runtime/server'
 import { ConfigNode } from '../core/config-node.js'
 import type { ConfigEffect, ConfigInput, ConfigOptions } from '../core/io.js'
 import { ClusterCheck } from './cluster-check.js'
@@ -17,10 +16,6 @@ import type {
 } from './options.js'
 import { openRegisterStore } from './register-store.js'
 import type { RegisterStore } from './register-store.js'
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
 
 /** Resolves when the server listens and takes part. Rejects with a StartupError that says why it cannot. */
 export async function startConfigServer(options: StartConfigServerOptions): Promise<RunningConfigServer> {
@@ -119,7 +114,7 @@ class ConfigHost {
     }
     this.options.logger.event('started', {
       address: this.advertised,
-      version,
+      version: VERSION,
       dataDir,
       storeId: this.store.recovered.storeId,
     })
@@ -194,7 +189,7 @@ class ConfigHost {
       newClusterId: randomId(),
       pid: process.pid,
       startedAt: this.startedAt,
-      version,
+      version: VERSION,
       seed: randomSeed(),
     }
   }

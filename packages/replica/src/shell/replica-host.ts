@@ -1,9 +1,8 @@
 // One replica in this process: store, core, wire and driver tied together. Nothing here knows the protocol: the core decides, this
 // executes. Loading the core from disk is the same at start and on `reload`.
-import { readFileSync } from 'node:fs'
 import { MIN_LOG_BYTES_KEPT, SNAPSHOT_EVERY_BYTES, unreachable, type EventName } from '@coppice/protocol'
 import { clearTimeout, randomSeed, setTimeout, systemClock, wallMs } from '@coppice/runtime'
-import { NodeDriver, ServerWire, type LogFields, type Logger } from '@coppice/runtime/server'
+import { NodeDriver, ServerWire, VERSION, type LogFields, type Logger } from '@coppice/runtime/server'
 import type { Rebuilt, ReplicaEffect, ReplicaInput, ReplicaOptions } from '../core/io.js'
 import type { ReplicaNode } from '../index.js'
 import { BulkReads } from './bulk-reads.js'
@@ -14,10 +13,6 @@ import { loadCore } from './load-core.js'
 import type { HostReplicaOptions, ReplicaStopped } from './options.js'
 import { StallMeter } from './stall-meter.js'
 import type { LogSlice, ReplicaStorage, SnapshotPiece } from './storage.js'
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
 
 const MiB = 1024 * 1024
 
@@ -98,7 +93,7 @@ export class ReplicaHost {
       onEvent: (name, fields) => this.event(name, fields),
       health: (sleptMs) => this.health(sleptMs),
     })
-    this.event('started', { address: this.advertised(), version, dataDir: this.options.dataDir })
+    this.event('started', { address: this.advertised(), version: VERSION, dataDir: this.options.dataDir })
     this.held.release((input) => this.driver?.input(input))
   }
 
@@ -253,7 +248,7 @@ export class ReplicaHost {
       configServers,
       pid: process.pid,
       startedAt: this.startedAt,
-      version,
+      version: VERSION,
       seed: randomSeed(),
       snapshotEveryBytes: snapshotEveryBytes ?? SNAPSHOT_EVERY_BYTES,
       minLogBytesKept: minLogBytesKept ?? MIN_LOG_BYTES_KEPT,
