@@ -46,6 +46,7 @@ export const EXPECTED_COVERAGE = [
   'repeatedOnce',
   'lastingTxns',
   'repeatedTxns',
+  'verifiedStates',
 ] as const
 /** A situation that many seeds together must come to. */
 export type CoverageName = (typeof EXPECTED_COVERAGE)[number]
@@ -103,5 +104,6 @@ export function coverageOf(cluster: Cluster): Coverage {
     repeatedOnce: workload?.endings.repeated ?? 0,
     lastingTxns: workload?.endings.lastingTxns ?? 0,
     repeatedTxns: workload?.endings.repeatedTxns ?? 0,
+    verifiedStates: workload?.verifiers.compared ?? 0,
   }
 }

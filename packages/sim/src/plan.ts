@@ -45,6 +45,8 @@ export interface Plan {
   readonly changeLogBytes: number
   /** Keys with a ttl, sessions, idempotency keys. */
   readonly endings: boolean
+  /** Somebody compares the states of all members at one index. */
+  readonly verifier: boolean
   /** Replicas and clients stand in zones, most load comes from one of them, now from this and now from that, and the primary follows. */
   readonly zoned: boolean
 }
@@ -91,6 +93,7 @@ export function planOf(random: Prng): Plan {
   const watchers = random.chance(0.4)
   const changeLogBytes = random.pick([3_000, 20_000, 1_000_000])
   const endings = random.chance(0.12)
+  const verifier = random.chance(0.3)
   return {
     ...plan,
     zoned,
@@ -98,6 +101,7 @@ export function planOf(random: Prng): Plan {
     watchers,
     changeLogBytes,
     endings,
+    verifier,
     params: zoned ? { ...params, affinity: QUICK_AFFINITY } : params,
   }
 }

@@ -8,6 +8,7 @@ import { LEARN_MUTANTS } from './learn.js'
 import { LOCK_MUTANTS } from './locks.js'
 import { REPLICA_MUTANTS } from './replica.js'
 import { TXN_MUTANTS } from './txn.js'
+import { VERIFY_MUTANTS } from './verify.js'
 import { WATCH_MUTANTS } from './watch.js'
 
 /** One rule of the protocol switched off in each. */
@@ -21,4 +22,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...WATCH_MUTANTS,
   ...LOCK_MUTANTS,
   ...ENDING_MUTANTS,
+  ...VERIFY_MUTANTS,
 ]

@@ -34,6 +34,7 @@ const QUIET: Partial<Plan> = {
   minLogBytesKept: 1_000_000,
   healMs: 7_000,
   keys: 1,
+  verifier: false,
 }
 
 type Sent = (from: NodeId, to: NodeId, message: Message) => boolean

@@ -10,6 +10,7 @@ import { LOCK_STORIES } from './mutant-locks.js'
 import { READ_STORIES } from './mutant-reads.js'
 import { REPLICATION_STORIES } from './mutant-replication.js'
 import { TXN_STORIES } from './mutant-txns.js'
+import { VERIFY_STORIES } from './mutant-verify.js'
 import { WATCH_STORIES } from './mutant-watches.js'
 import type { Story } from './stories.js'
 
@@ -23,6 +24,7 @@ export const MUTANT_STORIES: readonly Story[] = [
   ...CONFIG_SERVER_STORIES,
   ...LEARN_STORIES,
   ...TXN_STORIES,
+  ...VERIFY_STORIES,
   ...CACHE_STORIES,
   ...WATCH_STORIES,
   ...LOCK_STORIES,

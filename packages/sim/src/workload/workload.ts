@@ -14,6 +14,7 @@ import { EndingClients } from './ending-clients.js'
 import { History } from './history.js'
 import { LockClients } from './lock-clients.js'
 import { TxnClients } from './txn-clients.js'
+import { Verifiers } from './verifiers.js'
 import { WatchClients } from './watch-clients.js'
 
 interface Client {
@@ -40,6 +41,7 @@ export class Workload {
   readonly txns: TxnClients
   readonly watches: WatchClients
   readonly endings: EndingClients
+  readonly verifiers: Verifiers
   readonly cluster: Cluster
   #clients: Client[] = []
   stopping = false
@@ -64,6 +66,7 @@ export class Workload {
     this.txns = new TxnClients(this)
     this.watches = new WatchClients(this)
     this.endings = new EndingClients(this)
+    this.verifiers = new Verifiers(this)
   }
 
   start(): void {
@@ -75,6 +78,7 @@ export class Workload {
     if (plan.txns) this.txns.start()
     if (plan.watchers) this.watches.start()
     if (plan.endings) this.endings.start()
+    if (plan.verifier) this.verifiers.start()
   }
 
   /** Clients finish what they have begun and begin nothing more. */
