@@ -27,11 +27,19 @@ function bash({ places, valueOptions }: Completions): string {
     return `    '${path}') names='${names}' options='${dashed}' files=${files ? 'yes' : ''} ;;`
   })
   return `# bash completion of coppice: eval "$(coppice completion bash)", or put it into /etc/bash_completion.d
+_coppice_files() {
+  # One name a line; those of directories go on.
+  local IFS=$'\\n'
+  compopt -o filenames 2>/dev/null
+  COMPREPLY+=($(compgen -f -- "$1"))
+}
 _coppice() {
-  local cur="\${COMP_WORDS[COMP_CWORD]}" verb=coppice word before= names= options= files= i
+  local cur="\${COMP_WORDS[COMP_CWORD]}" verb=coppice word before= inside= names= options= files= i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="\${COMP_WORDS[i]}"
+    # bash makes three words of --option=value, zsh makes one.
+    if [[ "$word" == "=" ]]; then continue; fi
     # What follows an option is its value, not a verb.
     case "$before" in
       ${flags.join('|')}) before=; continue ;;
@@ -41,6 +49,10 @@ _coppice() {
 ${steps.join('\n')}
     esac
   done
+  case "$cur" in
+    =) cur= ;;
+    --*=*) before="\${cur%%=*}"; inside="$before="; cur="\${cur#*=}" ;;
+  esac
   case "$before" in
 ${values.join('\n')}
   esac
@@ -51,7 +63,7 @@ ${offers.join('\n')}
     COMPREPLY=($(compgen -W "$options" -- "$cur"))
   else
     COMPREPLY=($(compgen -W "$names" -- "$cur"))
-    if [[ -n "$files" ]]; then COMPREPLY+=($(compgen -f -- "$cur")); fi
+    if [[ -n "$files" ]]; then _coppice_files "$cur"; fi
   fi
 }
 complete -F _coppice coppice
@@ -59,8 +71,8 @@ complete -F _coppice coppice
 }
 
 function bashValues({ choices, files }: ValueOption): string {
-  if (choices.length > 0) return `COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$cur"))`
-  return files ? 'COMPREPLY=($(compgen -f -- "$cur"))' : 'COMPREPLY=()'
+  if (choices.length > 0) return `COMPREPLY=($(compgen -P "$inside" -W '${choices.join(' ')}' -- "$cur"))`
+  return files ? '_coppice_files "$cur"' : 'COMPREPLY=()'
 }
 
 // zsh brings what runs bash's completions.
