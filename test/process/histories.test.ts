@@ -8,6 +8,7 @@ import type { Db } from '@coppice/vkv'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cluster } from './support/cluster.js'
 import { Moves } from './support/moves.js'
+import { troublesOf } from './support/nemesis.js'
 import { PinnedReader } from './support/pinned-reader.js'
 import { Recorder } from './support/recorder.js'
 import { pause } from './support/wait.js'
@@ -30,57 +31,16 @@ beforeAll(async () => {
 })
 afterAll(() => cluster?.stop())
 
-/** What happens in the middle of a run; what it answers is done at its end, to heal. */
-type Trouble = () => Promise<(() => Promise<unknown>) | undefined>
-
-const troubles: Readonly<Record<string, Trouble>> = {
-  primaryKilled: async () => {
-    const victim = await cluster.primary()
-    await victim.kill()
-    return () => victim.start()
-  },
-  backupKilled: async () => {
-    const victim = (await cluster.members())[1]!
-    await victim.kill()
-    return () => victim.start()
-  },
-  configLeaderKilled: async () => {
-    const victim = await cluster.leader()
-    await victim.kill()
-    return () => victim.start()
-  },
-  backupPaused: async () => {
-    const victim = (await cluster.members())[2]!
-    victim.signal('SIGSTOP')
-    await pause(400)
-    victim.signal('SIGCONT')
-    return undefined
-  },
-  primaryPaused: async () => {
-    const victim = await cluster.primary()
-    victim.signal('SIGSTOP')
-    await pause(1_500)
-    victim.signal('SIGCONT')
-    return undefined
-  },
-  reconfigured: async () => {
-    const { members } = (await cluster.view()).state
-    const spares = cluster.replicas.map(({ id }) => id).filter((id) => !members.includes(id))
-    // Another primary, a new member in the middle, the old primary goes.
-    const to = [members[1]!, spares[0]!, members[2]!]
-    await cluster.admin.reconfigure(to, `history-${Math.random()}`)
-    return undefined
-  },
-  reconfiguredAndPrimaryKilled: async () => {
-    const { members } = (await cluster.view()).state
-    const moved = cluster.admin.reconfigure([members[2]!, members[0]!, members[1]!], `history-${Math.random()}`)
-    const victim = cluster.byId(members[0]!)
-    await victim.kill()
-    await moved
-    return () => victim.start()
-  },
-}
-const names = Object.keys(troubles)
+/** What happens in the middle of a run; it is healed at the run's end. */
+const names = [
+  'primaryKilled',
+  'backupKilled',
+  'configLeaderKilled',
+  'backupPaused',
+  'primaryPaused',
+  'reconfigured',
+  'reconfiguredAndPrimaryKilled',
+] as const
 
 test.each(Array.from({ length: RUNS }, (_, run) => [names[run % names.length]!, run + 1] as const))(
   '%s_history%i_isLinearizable',
@@ -103,7 +63,7 @@ test.each(Array.from({ length: RUNS }, (_, run) => [names[run % names.length]!, 
       ...readers.map((reader) => recorder.pinned(reader, keys, stopped, () => pause(1))),
     ]
     await pause(BEFORE_MS)
-    const heal = await troubles[trouble]!()
+    const heal = await troublesOf(cluster)[trouble]()
     await pause(heal === undefined ? BRIEFLY_MS : AFTER_MS)
     done = true
     // A pinned read at a replica that leads nowhere may wait for ever.

@@ -1,103 +1,35 @@
 // Processes that share a lock and are killed and stopped while they hold it or wait for it, on a cluster that loses its primary and is
 // reconfigured meanwhile. All that the lock and the guarded key told in the order of the log is judged: fences only grow, who waits longest is
 // next, and no write of a holder whose time is over was done.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { type Change, Writer } from '@coppice/protocol'
-import { LockJournal } from '@coppice/sim'
+import type { ChildProcess } from 'node:child_process'
 import type { Db } from '@coppice/vkv'
-import { STREAM_KEYS } from '@coppice/vkv/core'
-import { STREAM_LOCKS, writeLockTopic } from '@coppice/vkv/internal'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cluster } from './support/cluster.js'
 import { runCommand } from './support/command.js'
-import { pause, until, within } from './support/wait.js'
+import { killLockClients, LockClient, LockRecord } from './support/lock-clients.js'
+import { pause, until } from './support/wait.js'
 
-const CLIENT = fileURLToPath(new URL('./support/lock-client.mjs', import.meta.url))
 const CLIENTS = 5
 const LOCK = 'shared'
 const KEY = 'guarded'
 const TTL_MS = 1_000
-const text = new TextEncoder()
 let cluster: Cluster
 let db: Db
-const clients = new Set<ChildProcess>()
 
 beforeAll(async () => {
   cluster = await Cluster.start({ replicas: 5 })
   db = await cluster.connect()
 })
 afterAll(async () => {
-  for (const client of clients) client.kill('SIGKILL')
+  killLockClients()
   await cluster?.stop()
 })
 
-/** A process that uses the lock; `said` are the words of all its lines. */
-class Client {
-  /** The first word of each line, and all of the last one. */
-  readonly said: string[] = []
-  last = ''
-  private readonly child: ChildProcess
-  readonly ended: Promise<void>
-
-  constructor() {
-    const args = [CLIENT, cluster.addresses.join(','), LOCK, KEY, String(TTL_MS)]
-    this.child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-    createInterface({ input: this.child.stdout! }).on('line', (line) => {
-      this.said.push(line.split(' ')[0]!)
-      this.last = line
-    })
-    clients.add(this.child)
-    this.ended = new Promise((resolve) => this.child.once('close', () => resolve()))
-  }
-
-  times(word: string): number {
-    return this.said.filter((said) => said === word).length
-  }
-  /** Resolves when it says that it holds the lock once more. */
-  async holds(): Promise<void> {
-    const before = this.times('held')
-    await until(`holding by a client that last said "${this.last}"`, () => this.times('held') > before)
-  }
-  signal(signal: NodeJS.Signals): void {
-    this.child.kill(signal)
-  }
-  end(): Promise<void> {
-    this.child.stdin!.end()
-    return within('end of a lock client', this.ended)
-  }
-}
-
-/** Everything that a topic tells from now on. */
-async function record(stream: number, topic: Uint8Array, exact: boolean): Promise<Change[]> {
-  const told: Change[] = []
-  await new Promise<void>((resolve, reject) => {
-    const watch = db.clerk.watch(
-      { stream, topic, exact },
-      {
-        changes: (batch) => {
-          let bytes = 0
-          for (const change of batch) {
-            bytes += change.size
-            told.push({ ...change, topic: change.topic.slice(), payload: change.payload.slice() })
-          }
-          watch.consumed(bytes)
-        },
-        synced: () => resolve(),
-        end: reject,
-      },
-    )
-  })
-  return told
-}
+const newClient = (): LockClient => new LockClient(cluster.addresses, LOCK, KEY, TTL_MS)
 
 test('clientsKilledAndStopped_membersToo_fencesAndQueueAreRight', async () => {
-  const topic = new Writer()
-  writeLockTopic(topic, text.encode(LOCK), new Uint8Array(0))
-  const locks = await record(STREAM_LOCKS, topic.take(), false)
-  const writes = await record(STREAM_KEYS, text.encode(KEY), true)
-  let using = Array.from({ length: CLIENTS }, () => new Client())
+  const record = await LockRecord.begin(db, LOCK, KEY)
+  let using = Array.from({ length: CLIENTS }, () => newClient())
   const all = [...using]
   await until('every client to hold it once', () => using.every((client) => client.times('held') > 0))
 
@@ -116,7 +48,7 @@ test('clientsKilledAndStopped_membersToo_fencesAndQueueAreRight', async () => {
     victim.signal('SIGKILL')
     await victim.ended
   }
-  const fresh = [new Client(), new Client()]
+  const fresh = [newClient(), newClient()]
   all.push(...fresh)
   using = [...using.slice(2), ...fresh]
   const primary = await cluster.primary()
@@ -132,22 +64,9 @@ test('clientsKilledAndStopped_membersToo_fencesAndQueueAreRight', async () => {
   await Promise.all(using.map((client) => client.holds()))
 
   await Promise.all(using.map((client) => client.end()))
-  const last = await db.lock(LOCK, { timeout: '60s' })
-  await last.kv.put(KEY, String(last.token))
-  await last.release()
-  await until(
-    'the last changes',
-    () => writes.at(-1)?.payload.toString() === text.encode(String(last.token)).toString(),
-  )
-  await until('the last release', () => locks.at(-1)!.index > writes.at(-1)!.index)
-
-  const journal = new LockJournal(LOCK)
-  for (const change of [...locks, ...writes].sort((a, b) => a.index - b.index)) {
-    if (change.stream === STREAM_KEYS) journal.written(change.index, Number(Buffer.from(change.payload).toString()))
-    else journal.add(change.index, change.kind, Buffer.from(change.topic).toString('hex'), change.payload)
-  }
+  const journal = await record.finish(db)
   expect(journal.grants).toBeGreaterThan(20)
-  expect(writes.length).toBeGreaterThan(100)
+  expect(record.writes.length).toBeGreaterThan(100)
   // Those that stood still were refused.
   expect(all.reduce((sum, client) => sum + client.times('fenced'), 0)).toBeGreaterThan(0)
 })

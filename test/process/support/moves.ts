@@ -31,8 +31,9 @@ export class Moves {
   }
 
   /** Moves and reads until `stopped`. */
-  async run(db: Db, stopped: () => boolean): Promise<void> {
+  async run(db: Db, stopped: () => boolean, pace?: () => Promise<void>): Promise<void> {
     for (let n = 0; !stopped(); n++) {
+      await pace?.()
       const found = await this.read(db, n % 2 === 0)
       const [source, target] = [found?.[n % this.keys.length], found?.[(n * 3 + 1) % this.keys.length]]
       if (source === undefined || target === undefined || source.key === target.key) continue

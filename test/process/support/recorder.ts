@@ -17,11 +17,12 @@ export class Recorder {
   }
 
   /** Writes, deletes, comparisons and reads through a clerk, until `stopped`. */
-  async client(db: Db, keys: readonly string[], stopped: () => boolean): Promise<void> {
+  async client(db: Db, keys: readonly string[], stopped: () => boolean, pace?: () => Promise<void>): Promise<void> {
     let process = this.nextProcess++
     // What this client saw last: comparisons with it have a chance.
     const seenByKey = new Map<string, string | null>()
     for (let n = 0; !stopped(); n++) {
+      await pace?.()
       const key = keys[(n * 7 + process) % keys.length]!
       const fresh = `${process}.${n}`
       const step = (n + process) % 10
