@@ -17,7 +17,7 @@ export class StepCursor {
   kind = 0
   keyStart = 0
   keyEnd = 0
-  /** Of a put; empty otherwise. */
+  /** Of a put; else what they were. */
   valueStart = 0
   valueEnd = 0
   /** Of a put; 0: none. */
@@ -37,21 +37,26 @@ export class StepCursor {
   next(b: Uint8Array): boolean {
     if (this.#left === 0) return false
     this.#left--
-    const kind = b[this.#at]!
-    this.keyStart = this.#at + 3
-    let at = this.keyStart + readU16(b, this.#at + 1)
+    const start = this.#at
+    const kind = b[start]!
+    let at = start + 3 + readU16(b, start + 1)
+    this.keyStart = start + 3
     this.keyEnd = at
     this.ttlMs = 0
     this.session = 0
+    if (kind === STEP_DELETE || kind === STEP_GET) {
+      this.kind = kind
+      this.#at = at
+      return true
+    }
     if (kind === STEP_PUT_LASTING) {
       this.ttlMs = readU53(b, at)
       this.session = readU53(b, at + 8)
       at += LIFETIME_BYTES
     }
-    const isPut = kind === STEP_PUT || kind === STEP_PUT_LASTING
-    this.kind = isPut ? STEP_PUT : kind
-    this.valueStart = isPut ? at + 4 : at
-    this.valueEnd = isPut ? at + 4 + readU32(b, at) : at
+    this.kind = STEP_PUT
+    this.valueStart = at + 4
+    this.valueEnd = at + 4 + readU32(b, at)
     this.#at = this.valueEnd
     return true
   }
