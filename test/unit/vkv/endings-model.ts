@@ -54,7 +54,7 @@ const parts = fc
     ),
   )
 
-export const commands = fc.array(
+const any = fc.array(
   fc.oneof(
     fc.record({
       kind: fc.constant('put' as const),
@@ -80,6 +80,13 @@ export const commands = fc.array(
   ),
   { maxLength: 80 },
 )
+/** Most begin with sessions, so that what they bind is seen to end. */
+export const commands: fc.Arbitrary<Command[]> = fc
+  .tuple(fc.constantFrom(0, 1, 2), any)
+  .map(([sessions, list]) => [
+    ...[100, 40].slice(0, sessions).map((ms) => ({ kind: 'open' as const, ttlMs: ms })),
+    ...list,
+  ])
 
 interface Key {
   value: string

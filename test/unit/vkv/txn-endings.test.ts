@@ -89,6 +89,17 @@ test('put_ofATransaction_hasExactlyWhatItNames', () => {
   expect(read(m, 'a')).toBe('w')
 })
 
+test('session_ends_withAllThatTransactionsBoundToIt', () => {
+  const m = new DrivenMachine()
+  const [session, other] = [open(m, 100), open(m, 200)]
+  commit(m, { success: [lasting('a', 0, session), lasting('b', 0, other), lasting('c', 5_000, session)] })
+  commit(m, { comparisons: [exists('nothing')], failure: [lasting('d', 0, session), put('e')] })
+  m.passTo(101)
+  expect(['a', 'b', 'c', 'd', 'e'].map((key) => read(m, key))).toEqual([undefined, 'v', undefined, undefined, 'v'])
+  m.passTo(201)
+  expect([read(m, 'b'), m.machine.dueAt]).toEqual([undefined, Infinity])
+})
+
 test('session_ofTheBranchNotTaken_doesNotMatter', () => {
   const m = new DrivenMachine()
   expect(commit(m, { success: [put('a')], failure: [lasting('b', 0, 77)] })).toMatchObject({ kind: 'success' })
