@@ -102,8 +102,10 @@ export class Db extends PortableDb {
     second: LockOptions | ((lock: Lock & HeldLock) => Promise<T> | T),
     third?: (lock: Lock & HeldLock) => Promise<T> | T,
   ): Promise<T> {
-    const work = typeof second === 'function' ? second : third!
-    return super.withLock(name, typeof second === 'function' ? {} : second, (lock) => work(asLock(lock)))
+    const work = typeof second === 'function' ? second : third
+    // What is no function is refused there.
+    const run = typeof work === 'function' ? (lock: HeldLock) => work(asLock(lock)) : (work as never)
+    return super.withLock(name, typeof second === 'function' ? {} : second, run)
   }
 
   override async elect(name: string | Uint8Array, options?: ElectOptions): Promise<Leadership & Elected> {

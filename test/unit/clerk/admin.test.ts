@@ -255,3 +255,19 @@ test('hold_is_told_of_the_first_and_the_last_open_call', async () => {
   await cluster.time.until(Promise.all(both))
   expect(told).toEqual([true, false])
 })
+
+test('mistakes_areNamed_andNothingIsSent', async () => {
+  const cluster = muteCluster()
+  const admin = newAdmin(cluster)
+  const misspelt = await errorOf(admin.getGroup({ timeOut: 1 } as never))
+  expect(misspelt).toMatchObject({
+    code: 'INVALID_ARGUMENT',
+    message: 'there is no option "timeOut"; there are signal, timeout',
+  })
+  for (const adminId of [undefined, '', { timeout: 1 }, 'x'.repeat(65)] as never[]) {
+    const unnamed = await errorOf(admin.reconfigure(['r1'], adminId))
+    expect(unnamed).toMatchObject({ code: 'INVALID_ARGUMENT', outcome: 'not-applied' })
+    expect(unnamed.message).toContain('adminId')
+  }
+  expect(cluster.network.dials).toEqual([])
+})

@@ -4,6 +4,7 @@ import { setTimeout as realPause } from 'node:timers/promises'
 import { CoppiceError, startEmbedded, type EmbeddedCluster, type EmbeddedOptions } from '@coppice/embedded'
 import { type BytesPort, type Index, type Writer } from '@coppice/protocol'
 import type { StateMachine } from '@coppice/replica'
+import { connect } from '@coppice/vkv'
 import { afterEach, expect, test, vi } from 'vitest'
 import { freshDir } from '../replica-shell/support.js'
 
@@ -306,4 +307,18 @@ test('signalAndTimeout_areObeyed_andNoListenerStays', async () => {
   expect(getEventListeners(signal, 'abort')).toEqual([])
   expect(await codeOf(cluster.connect({ signal: {} as never }))).toMatch('INVALID_ARGUMENT')
   await db.close()
+})
+
+test('withLock_withoutWork_isRefusedBeforeTheLockIsTaken', async () => {
+  const cluster = await started({ replicas: 1 })
+  const db = await cluster.connect()
+  const words = 'INVALID_ARGUMENT: withLock: a function is wanted, not undefined'
+  expect(await codeOf(db.withLock('l', undefined as never))).toBe(words)
+  expect(await codeOf(db.withLock('l', { ttl: '1s' }, undefined as never))).toBe(words)
+  expect(await db.withLock('l', { wait: 0 }, async (lock) => (await lock.kv.put('k', 'v')).key)).toBe('k')
+})
+
+test('connect_withoutAnAddress_saysWhatIsWanted', async () => {
+  for (const address of [undefined, [7101], {}] as never[])
+    expect(await codeOf(connect(address))).toMatch(/^INVALID_ARGUMENT: a cluster's address is wanted: 'coppice:/)
 })

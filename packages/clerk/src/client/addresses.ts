@@ -25,6 +25,8 @@ export function parseClusterUrl(url: string): ClusterAddress {
 
 /** Checks a list of host:port and returns it without duplicates. */
 export function parseAddresses(list: readonly string[]): readonly string[] {
+  if (!Array.isArray(list) || !list.every((each) => typeof each === 'string'))
+    throw wrong("a cluster's address is wanted: 'coppice://host:port,host:port', or a list of host:port")
   const addresses = list.map((each) => each.trim()).filter((each) => each !== '')
   if (addresses.length === 0) throw wrong('no address of a config server is given')
   for (const address of addresses) {

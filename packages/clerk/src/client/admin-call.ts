@@ -61,8 +61,12 @@ export class AdminCall {
   /**
    * `outcomeOnceSent`: of a failure after something was sent. Throws INVALID_ARGUMENT, and CLOSED, ABORTED or TIMEOUT when it is over before it began.
    */
-  constructor(host: AdminCallHost, outcomeOnceSent: Outcome, { signal, timeout }: AdminCallOptions) {
+  constructor(host: AdminCallHost, outcomeOnceSent: Outcome, options: AdminCallOptions) {
     const epoch = host.epoch()
+    const { signal, timeout, ...others } = options
+    const [unknown] = Object.keys(others)
+    if (unknown !== undefined)
+      throw refusedCall('INVALID_ARGUMENT', `there is no option "${unknown}"; there are signal, timeout`, epoch)
     if (host.closed()) throw refusedCall('CLOSED', 'the client is closed', epoch)
     // A call whose signal cannot be heard could not be ended by it.
     if (signal !== undefined && !isSignal(signal))

@@ -22,12 +22,15 @@ import type {
 } from '@coppice/protocol'
 import { AdminCall, type AdminCallHost, type AdminCallOptions, type Silence } from './admin-call.js'
 import { backoffMs } from './backoff.js'
+import { refusedCall } from './failures.js'
 
 /** A config server that has not answered by then is passed over for the next, ms. */
 const PATIENCE_MS = 1_000
 /** A change takes its time; after this long without a result it is asked for again, elsewhere first: its server may be stuck. */
 const ADMIN_PATIENCE_MS = 5_000
 const POLL_BASE_MS = 50
+/** As the servers take it, characters. */
+const MAX_ADMIN_ID = 64
 const POLL_MAX_MS = 500
 const DEFAULT_TIMEOUT_MS = 10_000
 
@@ -184,9 +187,15 @@ export class AdminClient {
 
   // A change is answered when it is done; whoever does not lead says so at once.
   #ofLeader(
-    question: (requestId: number) => ConfigQuestion,
+    question: (requestId: number) => Extract<ConfigQuestion, { adminId: string }>,
     options: AdminCallOptions | undefined,
   ): Promise<AdminResult> {
+    const { adminId } = question(0)
+    if (typeof adminId !== 'string' || adminId === '' || adminId.length > MAX_ADMIN_ID)
+      throw refusedCall(
+        'INVALID_ARGUMENT',
+        `adminId: a name of this change is wanted, of 1 to ${MAX_ADMIN_ID} characters`,
+      )
     return this.#calling('unknown', options, (call) =>
       this.#askConfig(call, ADMIN_PATIENCE_MS, question, (answer) => {
         if (answer.kind !== 'adminAnswer') return undefined

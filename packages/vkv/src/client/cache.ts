@@ -16,6 +16,7 @@ import { aborted, Budget, type Options } from './budget.js'
 import { CacheHolder } from './cache-holder.js'
 import { invalid } from './codecs.js'
 import { durationMs, type Duration } from './duration.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import type { Kv } from './kv.js'
 import type { KvPorts } from './ports.js'
 
@@ -70,6 +71,7 @@ export class Cache<V = string> {
   readonly #flights = new Map<string, Flight>()
 
   constructor(clerk: ClerkLike, ports: KvPorts, kv: Kv<string, V>, options: CacheOptions<V> = {}) {
+    checkOptions(options, KNOWN.cached, 'cached')
     this.#clerk = clerk
     this.#ports = ports
     this.#kv = kv

@@ -74,7 +74,8 @@ export function asBytes(bytes: Uint8Array): Uint8Array {
   throw invalid(`bytes (a Uint8Array) are wanted, not ${kindOf(bytes)}`)
 }
 
-function kindOf(value: unknown): string {
+/** What it is, for an error message. */
+export function kindOf(value: unknown): string {
   return typeof value === 'object' ? Object.prototype.toString.call(value).slice(8, -1) : typeof value
 }
 
@@ -92,6 +93,25 @@ export function checkValue(key: Uint8Array, value: Uint8Array, what: string, tex
   throw tooLarge(
     `${what} of key ${shown(key, text)} has ${value.length} bytes, above the limit of ${MAX_VALUE_BYTES} (16 MiB)`,
   )
+}
+
+/** The name of a lock or an election as bytes. Throws INVALID_ARGUMENT and TOO_LARGE. */
+export function nameBytes(name: string | Uint8Array, what: string, text: TextPort): Uint8Array {
+  if (typeof name !== 'string' && !(name instanceof Uint8Array))
+    throw invalid(`${what}: a string or bytes are wanted, not ${kindOf(name)}`)
+  const bytes = typeof name === 'string' ? text.encode(name) : name
+  checkKey(bytes, what, text)
+  return bytes
+}
+
+/** Throws INVALID_ARGUMENT unless it is a string. */
+export function checkText(value: string, what: string): void {
+  if (typeof value !== 'string') throw invalid(`${what}: a string is wanted, not ${kindOf(value)}`)
+}
+
+/** Throws INVALID_ARGUMENT unless it can be called. */
+export function checkFunction(value: unknown, what: string): void {
+  if (typeof value !== 'function') throw invalid(`${what}: a function is wanted, not ${kindOf(value)}`)
 }
 
 export function invalid(message: string): CoppiceError {

@@ -5,6 +5,7 @@ import { Bank, type BankOptions } from './bank.js'
 import { Budget, type Options } from './budget.js'
 import { Cache, type CacheOptions } from './cache.js'
 import { elect, leaderOf, observeLeader, type ElectOptions, type Leader, type Leadership } from './election.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import { textKv, type Kv } from './kv.js'
 import { acquireLock, withLock, type HeldLock, type LockOptions } from './lock.js'
 import { listLocks, type LockInfo } from './locks.js'
@@ -97,7 +98,8 @@ export class Db {
   }
 
   /** What became of a request that ended with outcome `unknown`: give the error, or its requestId. */
-  resolve(request: number | RequestName, options?: Options): Promise<Resolution> {
+  async resolve(request: number | RequestName, options?: Options): Promise<Resolution> {
+    checkOptions(options, KNOWN.call, 'resolve')
     const call: CallOptions = new Budget(this.clerk, this.ports, options).next('resolve')
     return this.clerk.resolve(request, call)
   }

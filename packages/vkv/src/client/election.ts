@@ -8,8 +8,9 @@ import { decodeLock } from '../core/lock-record.js'
 import { encodeRange, TABLE_LOCKS } from '../core/queries.js'
 import { decodeRangeReply } from '../core/replies.js'
 import { aborted, Budget, pause, type Options } from './budget.js'
-import { checkKey } from './codecs.js'
+import { checkText, nameBytes } from './codecs.js'
 import type { HeldLock } from './held-lock.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import type { Kv } from './kv.js'
 import { acquireLock, type LockOptions } from './lock.js'
 import type { KvPorts } from './ports.js'
@@ -51,7 +52,8 @@ export class Leadership {
   }
 
   /** Says something else of this leader than the value it was elected with. */
-  proclaim(value: string, options?: Options): Promise<void> {
+  async proclaim(value: string, options?: Options): Promise<void> {
+    checkText(value, 'value of a leader')
     return this.lock.say(this.#ports.text.encode(value), options)
   }
 
@@ -68,6 +70,7 @@ export async function elect(
   name: string | Uint8Array,
   options: ElectOptions = {},
 ): Promise<Leadership> {
+  if (options.value !== undefined) checkText(options.value, 'value of a leader')
   const value = ports.text.encode(options.value ?? '')
   return new Leadership(await acquireLock(clerk, ports, name, options, value), ports)
 }
@@ -79,6 +82,7 @@ export async function leaderOf(
   name: string | Uint8Array,
   options: Options = {},
 ): Promise<Leader | undefined> {
+  checkOptions(options, KNOWN.call, 'leader')
   return (await readLeader(clerk, ports, lockName(ports, name), options)).leader
 }
 
@@ -113,6 +117,7 @@ export async function* observeLeader(
   name: string | Uint8Array,
   options: Options = {},
 ): AsyncGenerator<Leader | undefined, void, undefined> {
+  checkOptions(options, KNOWN.call, 'observe')
   const news = new News(clerk, ports, lockName(ports, name), options)
   let told: Leader | undefined | null = null
   try {
@@ -246,7 +251,5 @@ function changesHolder(kind: number): boolean {
 }
 
 function lockName(ports: KvPorts, name: string | Uint8Array): Uint8Array {
-  const lock = typeof name === 'string' ? ports.text.encode(name) : name
-  checkKey(lock, 'election name', ports.text)
-  return lock
+  return nameBytes(name, 'election name', ports.text)
 }

@@ -2,6 +2,7 @@
 import type { Index } from '@coppice/protocol'
 import type { ReadOptions as ClerkReadOptions } from '@coppice/clerk/core'
 import type { Budget, Options } from './budget.js'
+import { invalid } from './codecs.js'
 import type { Duration } from './duration.js'
 
 /** Keys that every view of the store takes. */
@@ -85,8 +86,13 @@ export interface Deleted {
 export type ConditionalDelete<K, V> =
   ({ readonly ok: true } & Deleted) | { readonly ok: false; readonly current: KvEntry<K, V> | undefined }
 
-/** What a clerk must know of a read; throws TIMEOUT when the time is up. */
+/** What a clerk must know of a read; throws TIMEOUT when the time is up, and INVALID_ARGUMENT. */
 export function readOptions(budget: Budget, options: ReadOptions | undefined): ClerkReadOptions {
+  const { consistency, from } = options ?? {}
+  if (consistency !== undefined && consistency !== 'stale' && consistency !== 'linearizable')
+    throw invalid(`consistency is ${JSON.stringify(consistency)}, not 'linearizable' or 'stale'`)
+  if (from !== undefined && from !== 'any' && from !== 'primary')
+    throw invalid(`from is ${JSON.stringify(from)}, not 'any' or 'primary'`)
   const { signal, timeoutMs } = budget.next('read')
-  return { signal, timeoutMs, from: options?.from, stale: options?.consistency === 'stale' }
+  return { signal, timeoutMs, from, stale: consistency === 'stale' }
 }

@@ -7,10 +7,11 @@ import { encodeCondPut, encodeDelete, encodePut } from '../core/operations.js'
 import { encodeGet, encodeGetMany, MAX_MANY } from '../core/queries.js'
 import { decodeGetReply, decodeManyReply, decodeWriteReply, type Found, type WriteReply } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
-import { bytesCodec, jsonCodec, textCodec, type Codec } from './codecs.js'
+import { bytesCodec, checkFunction, invalid, jsonCodec, kindOf, textCodec, type Codec } from './codecs.js'
 import { fencedError } from './fenced.js'
 import { HeldUp } from './held-up.js'
 import { HotPath } from './hot-path.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import {
   readOptions,
   type Conditional,
@@ -96,6 +97,7 @@ export class Kv<K = string, V = string> {
   /** The key's value; undefined: it is missing. Linearizable at any replica, unless `consistency` is `stale`. Errors: those of any read. */
   get(key: K | KeyLike, options?: ReadOptions): Promise<V | undefined> {
     try {
+      checkOptions(options, KNOWN.read, 'get')
       return this.#hot.get(key, options === undefined ? undefined : readOptions(this.#budget(options), options))
     } catch (error) {
       return Promise.reject(error as Error)
@@ -104,6 +106,7 @@ export class Kv<K = string, V = string> {
 
   /** The same with the version; of a stale read also how old it may be, ms. */
   async getEntry(key: K | KeyLike, options?: ReadOptions): Promise<KvEntry<K, V> | undefined> {
+    checkOptions(options, KNOWN.read, 'getEntry')
     const bytes = this.#view.key(key)
     const answer = await this.#clerk.readAnswer(encodeGet(bytes), readOptions(this.#budget(options), options))
     const found = decodeGetReply(answer.bytes)
@@ -137,6 +140,8 @@ export class Kv<K = string, V = string> {
     options: ReadOptions | undefined,
     take: (key: Uint8Array, found: Found | undefined, ageMs: number) => void,
   ): Promise<void> {
+    if (!Array.isArray(keys)) throw invalid(`getMany: a list of keys is wanted, not ${kindOf(keys)}`)
+    checkOptions(options, KNOWN.read, 'getMany')
     const budget = this.#budget(options)
     const encoded = keys.map((key) => this.#view.key(key))
     for (let at = 0; at < encoded.length;) {
@@ -169,6 +174,7 @@ export class Kv<K = string, V = string> {
    * goes on without a gap. Up to 1 MiB of changes wait to be taken.
    */
   watch(prefix?: K | KeyLike, options: WatchOptions = {}): Watch<K, V> {
+    checkOptions(options, KNOWN.watch, 'watch')
     const topic = options.exact === true ? this.#view.key(prefix ?? '') : this.#view.bound(prefix ?? '')
     return new Watch(this.#clerk, this.#ports, this.#view, topic, options)
   }
@@ -189,8 +195,9 @@ export class Kv<K = string, V = string> {
   put(key: K | KeyLike, value: V | Uint8Array, options: WriteOptions & { ifVersion: Index }): Promise<Conditional<K, V>>
   put(key: K | KeyLike, value: V | Uint8Array, options?: PutOptions): Promise<KvEntry<K, V>>
   put(key: K | KeyLike, value: V | Uint8Array, options?: WriteOptions): Promise<KvEntry<K, V> | Conditional<K, V>> {
-    if (this.#guards.length > 0 || (options !== undefined && !isPlain(options))) return this.#put(key, value, options)
     try {
+      checkOptions(options, KNOWN.put, 'put')
+      if (this.#guards.length > 0 || (options !== undefined && !isPlain(options))) return this.#put(key, value, options)
       const budget = options === undefined ? undefined : this.#budget(options)
       return this.#hot.put(key, value, budget) ?? this.#put(key, value, options)
     } catch (error) {
@@ -212,6 +219,7 @@ export class Kv<K = string, V = string> {
     options: WriteOptions,
     budget: Budget,
   ): Promise<KvEntry<K, V> | Conditional<K, V>> {
+    checkVersion(options.ifVersion)
     const bytes = this.#view.key(key)
     const encoded = this.#view.value(bytes, value, 'value')
     const conditions = { ifVersion: options.ifVersion, guards: this.#guards }
@@ -230,6 +238,8 @@ export class Kv<K = string, V = string> {
   delete(key: K | KeyLike, options: DeleteOptions & { ifVersion: Index }): Promise<ConditionalDelete<K, V>>
   delete(key: K | KeyLike, options?: Options & OnceOptions): Promise<Deleted>
   async delete(key: K | KeyLike, options: DeleteOptions = {}): Promise<Deleted | ConditionalDelete<K, V>> {
+    checkOptions(options, KNOWN.delete, 'delete')
+    checkVersion(options.ifVersion)
     const bytes = this.#view.key(key)
     const conditions = { ifVersion: options.ifVersion, guards: this.#guards }
     const operation = underKey(encodeDelete(bytes, conditions), options, this.#ports.text)
@@ -246,6 +256,7 @@ export class Kv<K = string, V = string> {
     next: V | Uint8Array | undefined,
     options: PutOptions = {},
   ): Promise<Conditional<K, V>> {
+    checkOptions(options, KNOWN.update, 'condPut')
     const bytes = this.#view.key(key)
     const from = expected === undefined ? undefined : this.#view.value(bytes, expected, 'expected value')
     const to = next === undefined ? undefined : this.#view.value(bytes, next, 'value')
@@ -263,6 +274,8 @@ export class Kv<K = string, V = string> {
     f: (value: V | undefined) => V | undefined,
     options: PutOptions = {},
   ): Promise<KvEntry<K, V> | undefined> {
+    checkFunction(f, 'update')
+    checkOptions(options, KNOWN.update, 'update')
     const budget = this.#budget(options)
     const bytes = this.#view.key(key)
     const lifetime = lifetimeOf(options)
@@ -319,6 +332,11 @@ export class Kv<K = string, V = string> {
 }
 
 const INTERNAL = { code: 'INTERNAL', outcome: 'unknown' } as const
+
+function checkVersion(ifVersion: Index | undefined): void {
+  if (ifVersion === undefined || (Number.isSafeInteger(ifVersion) && ifVersion >= 0)) return
+  throw invalid(`ifVersion is ${JSON.stringify(ifVersion)}, not a version`)
+}
 
 /** The value as it was written, which is the operation's end: the caller may have written over its own bytes since. */
 function writtenOf(operation: Uint8Array, value: Uint8Array): Uint8Array {

@@ -6,9 +6,10 @@ import { encodeAcquire, encodeRenew } from '../core/lock-operations.js'
 import { MAX_LOCK_VALUE_BYTES } from '../core/operations.js'
 import { decodeAcquireReply, decodeDone } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
-import { checkKey, invalid, shown } from './codecs.js'
+import { checkFunction, invalid, nameBytes, shown } from './codecs.js'
 import { durationMs, type Duration } from './duration.js'
 import { HeldLock, type Holding } from './held-lock.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import { grantOf, type Grant } from './lock-grant.js'
 import type { KvPorts } from './ports.js'
 import { waitingOf, type WaitingSession } from './waiting-session.js'
@@ -42,8 +43,8 @@ export async function acquireLock(
   options: LockOptions = {},
   value?: Uint8Array,
 ): Promise<HeldLock> {
-  const lock = typeof name === 'string' ? ports.text.encode(name) : name
-  checkKey(lock, 'lock name', ports.text)
+  const lock = nameBytes(name, 'lock name', ports.text)
+  checkOptions(options, value === undefined ? KNOWN.lock : KNOWN.elect, value === undefined ? 'lock' : 'elect')
   if (value !== undefined && value.length > MAX_LOCK_VALUE_BYTES) {
     throw invalid(`a value of ${value.length} bytes is above the limit of ${MAX_LOCK_VALUE_BYTES}`)
   }
@@ -191,6 +192,7 @@ export async function withLock<T>(
   options: LockOptions,
   work: (lock: HeldLock) => Promise<T> | T,
 ): Promise<T> {
+  checkFunction(work, 'withLock')
   const lock = await acquireLock(clerk, ports, name, options)
   try {
     return await work(lock)

@@ -5,6 +5,7 @@ import { decodeLock } from '../core/lock-record.js'
 import { encodeRange, TABLE_LOCKS } from '../core/queries.js'
 import { decodeRangeReply } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import type { KvPorts } from './ports.js'
 
 /** A lock as the store sees it. */
@@ -25,6 +26,7 @@ export async function* listLocks(
   ports: KvPorts,
   options: Options & { readonly prefix?: string | undefined } = {},
 ): AsyncGenerator<LockInfo, void, undefined> {
+  checkOptions(options, KNOWN.locks, 'locks')
   const prefix = options.prefix === undefined ? EMPTY_BYTES : ports.text.encode(options.prefix)
   let after = EMPTY_BYTES
   for (;;) {

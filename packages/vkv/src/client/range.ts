@@ -6,6 +6,7 @@ import { encodeCount, encodeRange, TABLE_KEYS, type KeySpan } from '../core/quer
 import { decodeCountReply, decodeRangeReply, type RangeEntry } from '../core/replies.js'
 import { Budget } from './budget.js'
 import { invalid } from './codecs.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import type { KvPorts } from './ports.js'
 import { readOptions, type ReadOptions, type SpanOptions, type RangeOptions } from './kv-types.js'
 import type { View } from './view.js'
@@ -50,6 +51,7 @@ export function rangeOf<K, T>(
   keysOnly: boolean,
   make: (entry: RangeEntry) => T,
 ): Range<T> {
+  checkOptions(options, KNOWN.range, 'range')
   const span = spanOf(view, options)
   const total = countOption(options.limit, 'limit', 0) ?? Infinity
   const pageSize = countOption(options.pageSize, 'pageSize', 1) ?? DEFAULT_PAGE
@@ -79,6 +81,7 @@ export async function countOf<K>(
   view: View<K, unknown>,
   options: SpanOptions<K> & ReadOptions,
 ): Promise<number> {
+  checkOptions(options, KNOWN.count, 'count')
   const query = encodeCount(TABLE_KEYS, spanOf(view, options))
   return decodeCountReply(await clerk.read(query, readOptions(new Budget(clerk, ports, options), options)))
 }

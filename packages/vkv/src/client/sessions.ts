@@ -8,8 +8,9 @@ import { decodeKeepAliveReply, decodeOpenReply, decodeRangeReply, FULL_SESSIONS 
 import { encodeKeepAlive, encodeOpenSession } from '../core/session-operations.js'
 import { decodeSession } from '../core/session-table.js'
 import { Budget, type Options } from './budget.js'
-import { invalid } from './codecs.js'
+import { checkText, invalid } from './codecs.js'
 import { durationMs, type Duration } from './duration.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import type { KvPorts } from './ports.js'
 import { endSession, Session } from './session.js'
 import { full } from './write-options.js'
@@ -75,6 +76,8 @@ export class Sessions {
 
   /** Opens a session. LIMIT_REACHED: there are as many as there may be. */
   async open(options: SessionOptions = {}): Promise<Session> {
+    checkOptions(options, KNOWN.session, 'session')
+    if (options.name !== undefined) checkText(options.name, 'name of a session')
     const ttlMs = Math.ceil(options.ttl === undefined ? DEFAULT_TTL_MS : durationMs(options.ttl, 'ttl'))
     if (!(ttlMs >= MIN_TTL_MS && ttlMs <= MAX_TTL_MS))
       throw invalid(`ttl of ${ttlMs} ms is not between 200 ms and 24 h`)

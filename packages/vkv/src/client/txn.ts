@@ -23,6 +23,7 @@ import { invalid } from './codecs.js'
 import { fencedError } from './fenced.js'
 import { HeldUp } from './held-up.js'
 import type { KeyLike, KvEntry, LifetimeOptions, OnceOptions } from './kv-types.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import type { KvPorts } from './ports.js'
 import { Branch, StepList, type Written } from './txn-steps.js'
 import type { View } from './view.js'
@@ -141,6 +142,7 @@ export class Txn<K, V, Then extends readonly unknown[] = [], Else extends readon
    * answer may have.
    */
   async commit(options: Options & OnceOptions = {}): Promise<TxnResult<Then, Else>> {
+    checkOptions(options, KNOWN.commit, 'commit')
     const budget = new Budget(this.#clerk, this.#ports, options)
     const reply = await this.#submit(underKey(this.#encode(budget.tried), options, this.#ports.text), budget)
     switch (reply.kind) {

@@ -1,7 +1,7 @@
 // JSON values that a schema vouches for. The schema is the user's, zod's or anything with `parse`; none is loaded here.
 import type { TextPort } from '@coppice/protocol'
 import type { Codec } from './codecs.js'
-import { invalid } from './codecs.js'
+import { checkFunction, invalid } from './codecs.js'
 import { ValueProblem, type ValuePath } from './invalid-value.js'
 
 /**
@@ -22,6 +22,8 @@ export interface Schema<T> {
  * read.
  */
 export function schemaCodec<T>(schema: Schema<T>, text: TextPort): Codec<T> {
+  const given = schema as Schema<T> | undefined
+  if (given?.safeParse === undefined) checkFunction(given?.parse, "typed: the schema's parse")
   return {
     encode: (value) => {
       const json: string | undefined = JSON.stringify(value)
