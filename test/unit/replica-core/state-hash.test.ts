@@ -83,6 +83,38 @@ describe('state hash', () => {
     expect(answers[2]!.state).toBe('done')
   })
 
+  it('is_taken_by_a_member_whose_log_comes_to_end_there_and_goes_no_further', () => {
+    const s = startCluster()
+    const asker = new Asker(s)
+    s.c.cut.add('a>c')
+    s.clerk.add([1, 2])
+    s.c.run(50)
+    s.c.cut.clear()
+    const { index } = asker.ask('a', 0)
+    s.c.run(10)
+    expect(s.c.view('c').nextIndex).toBeLessThan(index)
+    const answers = ['a', 'b', 'c'].map((id) => asker.until(id, index))
+    expect(answers.map(({ state }) => state)).toEqual(['done', 'done', 'done'])
+    expect(new Set(answers.map(({ hash }) => hash)).size).toBe(1)
+    expect(s.c.view('c').nextIndex).toBe(index)
+  })
+
+  it('is_missed_by_a_member_whose_log_gets_there_only_in_another_epoch', () => {
+    const s = startCluster()
+    const asker = new Asker(s)
+    s.c.cut.add('a>c')
+    s.clerk.add([1, 2])
+    s.c.run(50)
+    s.c.cut.clear()
+    const { index } = asker.ask('a', 0)
+    s.c.run(10)
+    expect(asker.ask('c', index).state).toBe('running')
+    change(s, ['a', 'b', 'c'])
+    addAll(s, [3])
+    expect(asker.ask('c', index).state).toBe('missed')
+    expect(asker.until('a', index).state).toBe('done')
+  })
+
   it('is_missed_by_a_member_that_never_heard_of_the_index', () => {
     const s = startCluster()
     addAll(s, [1])

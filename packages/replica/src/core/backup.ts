@@ -153,12 +153,12 @@ export class Backup {
         // What came with it rests on it.
         return this.#forgetEarly()
       }
-      this.#hash.reached(header.firstIndex)
       s.due.record(header, bytes)
       const end = header.firstIndex + header.entries
       s.log.appended(header.firstIndex, end, bytes.length, header.elapsedMs)
       const write = { kind: 'record', firstIndex: header.firstIndex, entries: header.entries, bytes } as const
       s.write([write], end, () => (this.#ackDue = true))
+      this.#hash.reached(end)
     }
   }
 

@@ -41,7 +41,7 @@ export class StateHash {
       if (this.#machine === undefined) this.#choose()
       return answer(this.#index, 'running')
     }
-    if (m.index !== this.#index) return answer(m.index, 'missed')
+    if (m.index !== this.#index || this.#neverBegins) return answer(m.index, 'missed')
     // What is not committed may be cut off, and another history put in its place.
     if (this.#hash === '' || s.commitIndex < m.index) return answer(m.index, 'running')
     answer(m.index, 'done', this.#hash)
@@ -55,11 +55,16 @@ export class StateHash {
     this.reached(s.log.nextIndex)
   }
 
-  /** The log ends at `index` now, or is about to go on from there. */
+  /** The log ends at `index` now. */
   reached(index: Index): void {
     if (index !== this.#index || this.#machine !== undefined || this.#hash !== '') return
     if (this.#epoch !== this.#s.meta.epoch) return
     this.#begin()
+  }
+
+  /** It was wanted in an epoch that has ended, and the log goes on by another way. */
+  get #neverBegins(): boolean {
+    return this.#machine === undefined && this.#hash === '' && this.#epoch !== this.#s.meta.epoch
   }
 
   get wantsSlice(): boolean {
