@@ -245,6 +245,25 @@ test('abort_ends_a_pause_between_two_questions', async () => {
   expectNothingLeft(cluster, signal)
 })
 
+test('abort_or_close_after_the_first_question_begins_no_pause', async () => {
+  for (const ends of ['ABORTED', 'CLOSED']) {
+    const cluster = muteCluster()
+    const signal = new CountedSignal()
+    const admin = newAdmin(cluster, 30_000)
+    const failed = errorOf(admin.getConfig({ signal }))
+    // The fourth: what comes between two questions has become long.
+    while (cluster.network.dials.length < 4 || cluster.network.links.size === 0) await cluster.time.run(1)
+    await cluster.time.run(100)
+    if (ends === 'ABORTED') signal.abort('enough')
+    else admin.close()
+    const endedAt = cluster.time.now
+    expect(await cluster.time.until(failed)).toMatchObject({ code: ends, outcome: 'not-applied' })
+    expect(cluster.time.now).toBe(endedAt)
+    await cluster.time.run(10)
+    expectNothingLeft(cluster, signal)
+  }
+})
+
 test('hold_is_told_of_the_first_and_the_last_open_call', async () => {
   const cluster = muteCluster()
   const told: boolean[] = []
@@ -264,6 +283,9 @@ test('mistakes_areNamed_andNothingIsSent', async () => {
     code: 'INVALID_ARGUMENT',
     message: 'there is no option "timeOut"; there are signal, timeout',
   })
+  for (const options of [5_000, 'soon', [], { timeout: null }, { timeout: {} }, { signal: null }] as never[]) {
+    expect(await errorOf(admin.status('r1:1', 'replica', options))).toMatchObject({ code: 'INVALID_ARGUMENT' })
+  }
   for (const adminId of [undefined, '', { timeout: 1 }, 'x'.repeat(65)] as never[]) {
     const unnamed = await errorOf(admin.reconfigure(['r1'], adminId))
     expect(unnamed).toMatchObject({ code: 'INVALID_ARGUMENT', outcome: 'not-applied' })

@@ -63,6 +63,8 @@ export class AdminCall {
    */
   constructor(host: AdminCallHost, outcomeOnceSent: Outcome, options: AdminCallOptions) {
     const epoch = host.epoch()
+    if (typeof options !== 'object' || Array.isArray(options))
+      throw refusedCall('INVALID_ARGUMENT', 'options are an object with a signal or a timeout', epoch)
     const { signal, timeout, ...others } = options
     const [unknown] = Object.keys(others)
     if (unknown !== undefined)
@@ -132,6 +134,7 @@ export class AdminCall {
 
   /** Waits so long, or until the call is over. */
   pause(ms: number): Promise<void> {
+    if (this.over) return Promise.resolve()
     return new Promise((resolve) => {
       const settle = (): void => {
         this.#wake = () => undefined
