@@ -107,3 +107,23 @@ test('observe_timeout_isThatOfTheFirstAnswer', async () => {
   expect(world.now - begun).toBe(1_000)
   expect(clerk.watches).toBe(0)
 })
+
+test('observe_timeout_holdsAlsoWhenItsTimerIsEarly_orTheWatchFailsJustBefore', async () => {
+  const world = new World(10)
+  const { clerk, db } = open(world)
+  clerk.delayMs = 60_000
+  // Timers of Node may be early by less than a millisecond.
+  const { after } = clerk.clock
+  const early = { ...clerk.clock, after: (ms: number, run: () => void) => after(Math.max(0, ms - 0.5), run) }
+  Object.defineProperty(clerk, 'clock', { value: early })
+  expect(await world.run(failed(db.observe('boss', { timeout: '1s' }).next()))).toMatchObject({ code: 'TIMEOUT' })
+  expect(world.now).toBeLessThanOrEqual(1_000)
+  Object.defineProperty(clerk, 'clock', { value: { ...early, after } })
+  const begun = world.now
+  const news = failed(db.observe('boss', { timeout: '1s' }).next())
+  await world.pass(950)
+  clerk.endWatches(new CompactedError(1, 5))
+  expect(await world.run(news)).toMatchObject({ code: 'TIMEOUT' })
+  expect(world.now - begun).toBeLessThan(1_100)
+  expect(clerk.watches).toBe(0)
+})

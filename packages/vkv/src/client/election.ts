@@ -152,6 +152,8 @@ class News {
   /** Until the first answer. */
   #beginning: Budget | undefined
   readonly #cancelLate: () => void
+  /** The first answer's time is up; the timer says so, for it may be early by the clock. */
+  #late = false
 
   constructor(clerk: ClerkLike, ports: KvPorts, lock: Uint8Array, options: Options) {
     this.#clerk = clerk
@@ -159,7 +161,10 @@ class News {
     this.#lock = lock
     this.#beginning = new Budget(clerk, ports, options)
     const { timeoutMs } = this.#beginning.next('observe')
-    this.#cancelLate = clerk.clock.after(timeoutMs!, () => this.#wake())
+    this.#cancelLate = clerk.clock.after(timeoutMs!, () => {
+      this.#late = true
+      this.#wake()
+    })
     this.#signal = options.signal
     this.#signal?.addEventListener('abort', this.#onAbort)
   }
@@ -181,20 +186,20 @@ class News {
   async #newest(): Promise<Leader | undefined> {
     for (;;) {
       if (this.#signal?.aborted === true) throw aborted(this.#clerk, this.#signal, 'observe', 0)
-      // Also throws TIMEOUT.
-      const beginning = this.#beginning?.rest('observe')
+      if (this.#late && this.#beginning !== undefined) throw this.#beginning.timedOut('observe')
       if (this.#failure !== undefined) {
         // A gap, or servers that refuse for now: begin anew with a read. A client that was closed stays so.
         if (this.#failure.code === 'CLOSED') throw this.#failure
         this.#failure = undefined
         this.#state = 'begin'
         await pause(this.#clerk, this.#ports.hold, AGAIN_MS, this.#signal, 'observe')
+        continue // the time may be up
       }
       if (this.#watch === undefined) this.#begin()
       if (this.#state === 'synced') {
         this.#state = 'on'
-        const signal = this.#signal
-        const { leader, minIndex } = await readLeader(this.#clerk, this.#ports, this.#lock, beginning ?? { signal })
+        const options = this.#beginning?.rest('observe') ?? { signal: this.#signal }
+        const { leader, minIndex } = await readLeader(this.#clerk, this.#ports, this.#lock, options)
         this.#from = minIndex
         if (this.#news === null || this.#newsIndex < minIndex) {
           this.#news = null

@@ -32,7 +32,6 @@ export function lifetimeOf(options: LifetimeOptions): Lifetime | undefined {
   return { ttlMs: ttl === undefined ? undefined : ttlMsOf(ttl, 'ttl'), session: id }
 }
 
-/** The operation under its idempotency key, if there is one. `anyValue`: it is an update. */
 /** The operation under the idempotency key of the options, if there is one. `anyValue`: it is an update. Throws INVALID_ARGUMENT. */
 export function underKey(operation: Uint8Array, options: OnceOptions, text: TextPort, anyValue = false): Uint8Array {
   const { idempotencyKey } = options
