@@ -37,6 +37,12 @@ const MISTAKES: readonly (readonly [words: string, call: (db: Db) => unknown])[]
         .put('k', 'v')
         .commit({ ifVersion: 1 } as never),
   ],
+  ['put: there is no option "tttl"; there are ttl, session', (db) => db.kv.txn().put('k', 'v', { tttl: 1 } as never)],
+  ['put: there is no option "ifVersion"', (db) => db.kv.txn().put('k', 'v', { ifVersion: 1 } as never)],
+  ['put: options are an object, not string', (db) => db.kv.txn().else((b) => b.put('k', 'v', '5m' as never))],
+  ['session null is no session', (db) => db.kv.put('k', 'v', { session: null as never })],
+  ['session undefined is no session', (db) => db.kv.put('k', 'v', { session: {} as never })],
+  ['session undefined is no session', (db) => db.kv.txn().put('k', 'v', { session: {} as never })],
   [`typed: the schema's parse: a function is wanted, not undefined`, (db) => db.kv.typed(WHO_KNOWS)],
   [
     'lock: there is no option "tll"; there are signal, timeout, ttl, wait',

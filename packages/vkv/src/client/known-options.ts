@@ -17,6 +17,7 @@ export const KNOWN = {
   update: new Set([...CALL, ...LIFETIME, ...ONCE]),
   count: new Set([...READ, ...SPAN]),
   range: new Set([...READ, ...SPAN, 'limit', 'reverse', 'pageSize']),
+  step: new Set(LIFETIME),
   commit: new Set([...CALL, ...ONCE]),
   watch: new Set([...CALL, 'from', 'exact']),
   lock: new Set(LOCK),

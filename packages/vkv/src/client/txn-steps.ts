@@ -4,6 +4,7 @@ import { STEP_DELETE, STEP_GET, STEP_PUT, STEP_PUT_LASTING } from '../core/step-
 import type { Step } from '../core/txn.js'
 import type { StepResult } from '../core/txn-reply.js'
 import { invalid, shown } from './codecs.js'
+import { checkOptions, KNOWN } from './known-options.js'
 import type { KeyLike, KvEntry, LifetimeOptions } from './kv-types.js'
 import type { View } from './view.js'
 import { lifetimeOf } from './write-options.js'
@@ -33,6 +34,7 @@ export class StepList {
   }
 
   put<K, V>(view: View<K, V>, key: K | KeyLike, value: V | Uint8Array, options: LifetimeOptions = {}): void {
+    checkOptions(options, KNOWN.step, 'put')
     const lifetime = lifetimeOf(options)
     const bytes = this.#writtenKey(view, key)
     // A copy: the caller may write over its bytes before the commit.

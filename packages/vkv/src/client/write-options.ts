@@ -1,5 +1,12 @@
 // What a write may carry beside its value, as the store takes it, and the errors it is refused with.
-import { CoppiceError, MAX_IDEMPOTENCY_KEY_BYTES, MAX_TTL_MS, type Millis, type TextPort } from '@coppice/protocol'
+import {
+  CoppiceError,
+  MAX_IDEMPOTENCY_KEY_BYTES,
+  MAX_TTL_MS,
+  type Index,
+  type Millis,
+  type TextPort,
+} from '@coppice/protocol'
 import { encodeOnce, type Once } from '../core/idempotency.js'
 import type { Lifetime } from '../core/operations.js'
 import { FULL_SESSION_KEYS, FULL_SESSIONS, type WriteReply } from '../core/replies.js'
@@ -27,9 +34,13 @@ export function ttlMsOf(ttl: Duration, what: string): Millis {
 export function lifetimeOf(options: LifetimeOptions): Lifetime | undefined {
   const { ttl, session } = options
   if (ttl === undefined && session === undefined) return undefined
-  const id = typeof session === 'object' ? session.id : session
-  if (id !== undefined && !(Number.isSafeInteger(id) && id > 0)) throw invalid(`session ${id} is no session's id`)
-  return { ttlMs: ttl === undefined ? undefined : ttlMsOf(ttl, 'ttl'), session: id }
+  const id: unknown = session instanceof Object ? session.id : session
+  if (session !== undefined && !isSessionId(id)) throw invalid(`session ${String(id)} is no session's id`)
+  return { ttlMs: ttl === undefined ? undefined : ttlMsOf(ttl, 'ttl'), session: isSessionId(id) ? id : undefined }
+}
+
+function isSessionId(id: unknown): id is Index {
+  return Number.isSafeInteger(id) && (id as number) > 0
 }
 
 /** The operation under the idempotency key of the options, if there is one. `anyValue`: it is an update. Throws INVALID_ARGUMENT. */
