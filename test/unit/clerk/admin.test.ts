@@ -264,6 +264,25 @@ test('abort_or_close_after_the_first_question_begins_no_pause', async () => {
   }
 })
 
+test('out_of_time_holds_also_when_its_timer_is_early', async () => {
+  const cluster = new FakeCluster()
+  serve(cluster, 'c1:1', () => undefined)
+  // Timers of Node may be early by less than a millisecond.
+  const { clock } = cluster.time
+  const admin = new AdminClient(
+    { configServers: ['c1:1'], group: 'main' },
+    {
+      clock: { ...clock, after: (ms, run) => clock.after(Math.max(0, ms - 0.5), run) },
+      random: cluster.random,
+      configDialer: cluster.network.dialer<ClientToConfig, ConfigToClient>(),
+      replicaDialer: cluster.network.dialer<ClientToReplica, ReplicaToClient>(),
+    },
+  )
+  const late = await cluster.time.until(errorOf(admin.getConfig({ timeout: '700ms' })))
+  expect(late).toMatchObject({ code: 'TIMEOUT', attempts: 1 })
+  expect(cluster.network.dials.length).toBe(1)
+})
+
 test('hold_is_told_of_the_first_and_the_last_open_call', async () => {
   const cluster = muteCluster()
   const told: boolean[] = []

@@ -54,6 +54,8 @@ export class AdminCall {
   readonly #deadline: Millis
   /** Questions that went out on an open link. */
   #attempts = 0
+  /** The deadline's timer has run, which may be early by the clock. */
+  #late = false
   /** Ends what this call waits for. */
   #wake: () => void = () => undefined
   readonly #onAbort = (): void => this.#wake()
@@ -93,7 +95,7 @@ export class AdminCall {
 
   /** That, or its time is up. */
   get over(): boolean {
-    return this.abandoned || this.leftMs <= 0
+    return this.abandoned || this.#late || this.leftMs <= 0
   }
 
   /** Nothing of it stays: no listener, and whatever it waits for ends. */
@@ -119,7 +121,7 @@ export class AdminCall {
       }
       const giveUp = (): void =>
         settle({ said: link.open ? 'connected, no answer' : 'no answer', refused: undefined, owed: link.open })
-      const cancel = this.#host.clock.after(Math.max(0, Math.min(patienceMs, this.leftMs)), giveUp)
+      const cancel = this.#after(patienceMs, giveUp)
       this.#wake = giveUp
       link.onOpen = () => {
         this.#attempts++
@@ -141,8 +143,17 @@ export class AdminCall {
         cancel()
         resolve()
       }
-      const cancel = this.#host.clock.after(Math.max(0, Math.min(ms, this.leftMs)), settle)
+      const cancel = this.#after(ms, settle)
       this.#wake = settle
+    })
+  }
+
+  /** Runs `then` after so long, or at the deadline. */
+  #after(ms: Millis, then: () => void): () => void {
+    const { leftMs } = this
+    return this.#host.clock.after(Math.max(0, Math.min(ms, leftMs)), () => {
+      this.#late = ms >= leftMs
+      then()
     })
   }
 
