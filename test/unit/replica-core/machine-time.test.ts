@@ -1,7 +1,7 @@
 // The log's time as machines see it: what depends on it is stamped no earlier than it arrived, and ticks come when they are due.
 import type { RequestsMessage } from '@coppice/protocol'
 import { describe, expect, it } from 'vitest'
-import { packed } from './harness/clerk.js'
+import { packed, TestClerk } from './harness/clerk.js'
 import { addOp, TIMED_KEY } from './harness/counter-machine.js'
 import { addAll, change, startCluster } from './harness/setup.js'
 import type { Setup } from './harness/setup.js'
@@ -118,9 +118,17 @@ describe('ticks', () => {
       apply(...args)
       if (machine.times.length === 1) machine.dueAt = args[1] + 5
     }
+    // Of another clerk: nothing else would look at the state.
+    const other = new TestClerk(s.c, 2, 'a')
+    const others = s.c.onClient
+    s.c.onClient = (server, connection, m) =>
+      connection === other.connection ? other.on(server, m) : others(server, connection, m)
+    other.register()
+    expect(s.c.run(500, () => other.clerkId > 0)).toBe(true)
     admit(s, 1, TIMED_KEY)
     s.c.now += 50
-    admit(s, 2, 7)
+    const frame = { ...message(s, 1, 7), clerkId: other.clerkId }
+    s.c.server('a').core!.step(s.c.now, { kind: 'client', connection: other.connection, message: frame })
     s.c.view('a').stateHash()
     expect(machine.times.length).toBe(2)
     expect(machine.ticks.map(({ elapsedMs }) => elapsedMs - machine.times[0]!)).toEqual([50])

@@ -115,6 +115,18 @@ describe('state hash', () => {
     expect(asker.until('a', index).state).toBe('done')
   })
 
+  it('is_not_begun_by_records_of_another_epoch', () => {
+    const s = startCluster()
+    const asker = new Asker(s)
+    const index = s.c.view('b').nextIndex + 2
+    s.c.send('a', 'b', { kind: 'hashAt', group: 'main', epoch: 1, index } as never)
+    s.c.run(50)
+    expect(asker.ask('b', index).state).toBe('running')
+    change(s, ['a', 'b', 'c'])
+    while (s.c.view('b').nextIndex <= index) addAll(s, [1])
+    expect(asker.ask('b', index).state).toBe('missed')
+  })
+
   it('is_missed_by_a_member_that_never_heard_of_the_index', () => {
     const s = startCluster()
     addAll(s, [1])

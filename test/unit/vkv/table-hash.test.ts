@@ -51,19 +51,22 @@ test('hash_inSlicesWhileTablesChange_isThatOfItsBeginning', () => {
     fc.property(
       fc.array(change, { maxLength: 60 }),
       fc.array(fc.tuple(change, fc.boolean(), fc.boolean()), { maxLength: 60 }),
-      (before, during) => {
+      fc.nat(60),
+      (before, during, releaseAt) => {
         const t = new Tables()
         for (const c of before) t.do(c)
         const expected = t.hash()
+        // Others may walk through the same tables, and stop at any time.
+        const newCapture = () => new TableCapture(t.tables, { lastIndex: t.index, elapsedMs: 0, onceBytes: 0 })
+        const first = newCapture()
         const hashing = t.hashing(1)
-        // Somebody else may walk through the same tables.
-        const capture = new TableCapture(t.tables, { lastIndex: t.index, elapsedMs: 0, onceBytes: 0 })
-        for (const [c, slice, piece] of during) {
+        const last = newCapture()
+        for (const [i, [c, slice, piece]] of during.entries()) {
+          if (i === releaseAt) for (const capture of [last, first]) capture.release()
           t.do(c)
           if (slice) hashing.next()
-          if (piece) capture.next(1)
+          if (piece) for (const capture of [first, last]) capture.next(1)
         }
-        capture.release()
         while (hashing.next());
         expect(hashing.value).toBe(expected)
       },
