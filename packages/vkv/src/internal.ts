@@ -17,6 +17,7 @@ export {
   decodeDone,
   decodeKeepAliveReply,
   decodeOpenReply,
+  FULL_IDEMPOTENCY_KEYS,
   FULL_SESSION_KEYS,
 } from './core/replies.js'
 export {

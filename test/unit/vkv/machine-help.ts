@@ -51,13 +51,18 @@ export class DrivenMachine {
   }
 
   /** Another machine that was loaded from a capture of this one. */
-  reloaded(): DrivenMachine {
+  /** `change`: of the pieces on their way. */
+  reloaded(change: (piece: Uint8Array) => void = () => undefined): DrivenMachine {
     const other = new DrivenMachine()
     other.index = this.index
     other.now = this.now
     const capture = this.machine.getState()
     const loader = other.machine.setState()
-    for (let piece = capture.next(512); piece !== undefined; piece = capture.next(512)) loader.add(piece.slice())
+    for (let piece = capture.next(512); piece !== undefined; piece = capture.next(512)) {
+      const copy = piece.slice()
+      change(copy)
+      loader.add(copy)
+    }
     loader.finish()
     return other
   }

@@ -1,7 +1,14 @@
 // Transactions whose keys end, and transactions with a name, in the machine: the rules one by one. The model of what ends (endings.test.ts)
 // has both among everything else.
 import { expect, test } from 'vitest'
-import { MAX_SESSION_KEYS, MAX_STORED_REPLY_BYTES, MAX_TTL_MS, MAX_VALUE_BYTES } from '@coppice/protocol'
+import {
+  MAX_IDEMPOTENCY_BYTES,
+  MAX_SESSION_KEYS,
+  MAX_STORED_REPLY_BYTES,
+  MAX_TTL_MS,
+  MAX_VALUE_BYTES,
+  Writer,
+} from '@coppice/protocol'
 import { decodeGetReply, encodeGet, encodeOnce, encodePut } from '@coppice/vkv/core'
 import {
   decodeAcquireReply,
@@ -17,6 +24,7 @@ import {
   encodeTxn,
   END_CLOSED,
   EXISTS,
+  FULL_IDEMPOTENCY_KEYS,
   FULL_SESSION_KEYS,
   MAX_TXN_PARTS,
   OP_TXN,
@@ -246,6 +254,25 @@ test('once_ofWhatWasRefused_isMadeAgain', () => {
   m.apply(encodeCacheForget(holder, [{ key: bytes('a'), upTo: m.index }]))
   expect(commitOnce(m, { success: [put('a')] }).kind).toBe('success')
   expect(m.machine.counts.once).toBe(1)
+})
+
+test('once_whenAsManyBytesAreKeptAsMayBe_isRefused_andWhatIsKeptIsAnswered', () => {
+  const m = new DrivenMachine()
+  const kept = commitOnce(m, { success: [put('a')] })
+  // The state says so itself: kind, format, last index and time stand before it.
+  let first = true
+  const full = m.reloaded((piece) => {
+    const w = new Writer()
+    w.u53(MAX_IDEMPOTENCY_BYTES)
+    if (first) piece.set(w.view(), 18)
+    first = false
+  })
+  const refused = { kind: 'full', of: FULL_IDEMPOTENCY_KEYS }
+  expect(unchanged(full, () => commitOnce(full, { success: [put('b')] }, 'j'))).toEqual(refused)
+  expect(unchanged(full, () => commitOnce(full, { success: [put('a')] }))).toEqual(kept)
+  // Room comes with time.
+  full.passTo(1_001)
+  expect(commitOnce(full, { success: [put('b')] }, 'j')).toMatchObject({ kind: 'success' })
 })
 
 test('once_ofAnUpdate_orInsideAnother_refused', () => {
