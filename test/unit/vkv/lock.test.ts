@@ -1,8 +1,17 @@
 // Lock clients over a machine in memory: exclusion, the signal's promise, queues, fences.
 import { expect, test } from 'vitest'
-import { CompactedError } from '@coppice/protocol'
+import { CompactedError, CoppiceError } from '@coppice/protocol'
 import { Db, type HeldLock } from '@coppice/vkv/core'
-import { acquireLock, GRANT_MS, withLock } from '@coppice/vkv/internal'
+import {
+  acquireLock,
+  CHANGE_LOCK_HELD,
+  CHANGE_LOCK_LEFT,
+  CHANGE_LOCK_QUEUED,
+  GRANT_MS,
+  STREAM_LOCKS,
+  withLock,
+} from '@coppice/vkv/internal'
+import { OP_KEEP_ALIVE } from '../../../packages/vkv/src/core/session-operations.js'
 import { type MemoryClerk, World } from './memory-clerk.js'
 
 const failed = <T>(promise: Promise<T>) =>
@@ -123,6 +132,27 @@ test('lock_sessionLostWhileWaiting_standsInTheQueueAgain', async () => {
   await world.pass(60_000)
   await world.run(holder.release())
   expect((await world.run(waiting)).valid).toBe(true)
+})
+
+// A waiter's client gives its session up before the store does: in between both the old place and the new one could stand in the queue.
+test('lock_sessionGivenUpWhileWaiting_oldPlaceGoesBeforeTheNewOneComes', async () => {
+  const world = new World(21)
+  const holder = await world.run(acquireLock(world.client(), world.ports, 'l', { ttl: '1h' }))
+  const clerk = world.client()
+  const waiting = acquireLock(clerk, world.ports, 'l', { timeout: '1h' })
+  await world.pass(500)
+  const lost = new CoppiceError('lost', { code: 'UNAVAILABLE', outcome: 'not-applied', retryable: true })
+  clerk.onSubmit = (operation) => (operation[0] === OP_KEEP_ALIVE ? lost : undefined)
+  await world.pass(12_000)
+  clerk.onSubmit = undefined
+  const places = world.driven.past.filter(({ stream }) => stream === STREAM_LOCKS).map(({ kind }) => kind)
+  expect(places).toEqual([CHANGE_LOCK_HELD, CHANGE_LOCK_QUEUED, CHANGE_LOCK_LEFT, CHANGE_LOCK_QUEUED])
+  await world.run(holder.release())
+  const held = await world.run(waiting)
+  expect(held.valid).toBe(true)
+  // Nothing of the first place is left that the lock would be given to.
+  await world.run(held.release())
+  expect((await world.run(acquireLock(world.client(), world.ports, 'l', { wait: 0 }))).valid).toBe(true)
 })
 
 test('lock_closedWhileWaiting_placeAndSessionGo', async () => {

@@ -2,7 +2,7 @@
 // by the change that gives it the lock; nobody asks again and again. A grant is confirmed by a renewal, from whose sending the holding counts.
 import { CoppiceError, type Index, type Millis } from '@coppice/protocol'
 import type { ClerkLike } from '@coppice/clerk/core'
-import { encodeAcquire, encodeRenew } from '../core/lock-operations.js'
+import { encodeAcquire, encodeLeave, encodeRenew } from '../core/lock-operations.js'
 import { MAX_LOCK_VALUE_BYTES } from '../core/operations.js'
 import { decodeAcquireReply, decodeDone } from '../core/replies.js'
 import { Budget, type Options } from './budget.js'
@@ -128,6 +128,9 @@ class Attempt {
   /** Asks for the lock, with a place in its queue if there is a session; undefined: it did not come to a holding. */
   async #ask(session: Index): Promise<HeldLock | undefined> {
     const { lock, owner, ttlMs, what } = this.#holding
+    // A session is given up here before the store ends it: with a second place the lock would later be given to nobody.
+    if (this.#unsure && this.#session !== 0 && session !== this.#session)
+      await this.#clerk.submit(encodeLeave(lock, owner, this.#session), this.#budget.next(what))
     const sentAt = this.#clerk.clock.now()
     const operation = encodeAcquire(lock, owner, ttlMs, session, this.#value)
     this.#unsure = true

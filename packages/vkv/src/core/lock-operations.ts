@@ -50,6 +50,14 @@ export function encodeRelease(lock: Uint8Array, owner: Uint8Array, fence: Index,
   return w.view()
 }
 
+/** No holding has it. */
+const NO_FENCE = Number.MAX_SAFE_INTEGER
+
+/** The operation that gives up the place which this owner has with the session, and no holding. */
+export function encodeLeave(lock: Uint8Array, owner: Uint8Array, session: Index): Uint8Array {
+  return encodeRelease(lock, owner, NO_FENCE, session)
+}
+
 function lockOperation(kind: number, lock: Uint8Array, owner: Uint8Array): Writer {
   const w = new Writer(32 + lock.length + owner.length)
   w.u8(kind)
