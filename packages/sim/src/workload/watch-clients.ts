@@ -61,11 +61,13 @@ export class WatchClients {
     return this.#watched.every((w) => w.next > 0 && w.told.length >= wantedBy(w, truth).length)
   }
 
-  checkAll(truth: readonly TrueChange[]): void {
+  /** Everybody was told all of `truth` below `end`, and nothing that is not in it: what ends by time may still end meanwhile. */
+  checkAll(truth: readonly TrueChange[], end: Index): void {
     for (const w of this.#watched) {
       check(w.next > 0, 'watch', () => `the watcher of ${nameOf(w)} was never told how far it is`)
       const wanted = wantedBy(w, truth)
-      for (let i = 0; i < Math.max(wanted.length, w.told.length); i++) {
+      const least = wanted.filter(({ index }) => index < end).length
+      for (let i = 0; i < Math.max(least, w.told.length); i++) {
         const should = wanted[i]
         const is = w.told[i]
         check(should !== undefined && is !== undefined && textOf(should) === textOf(is), 'watch', () => {
