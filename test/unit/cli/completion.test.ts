@@ -31,7 +31,7 @@ const offeredBy: Readonly<Record<Shell, Offered>> = {
       .flatMap((word) => word.split(/(=)/))
       .filter((word, i, all) => word !== '' || i === all.length - 1)
     const ask = `COMP_WORDS=(${quoted(split)}); COMP_CWORD=${split.length - 1}; _coppice; printf '%s\\n' "\${COMPREPLY[@]}"`
-    return ran('bash', ['-uc', `${bash}\n${ask}`])
+    return ran('bash', ['--norc', '-uc', `${bash}\n${ask}`])
   },
   // As zsh's own bridge asks a completion of bash's.
   zsh: (...words) => {
