@@ -1,15 +1,8 @@
 // The operator's client: follows the leader, repeats a reconfiguration under one name, says who answered what.
 import { AdminClient, type AdminCallOptions } from '@coppice/clerk/core'
-import type {
-  AbortSignalLike,
-  ClientToConfig,
-  ClientToReplica,
-  ConfigToClient,
-  Message,
-  ReplicaToClient,
-} from '@coppice/protocol'
+import type { ClientToConfig, ClientToReplica, ConfigToClient, Message, ReplicaToClient } from '@coppice/protocol'
 import { expect, test } from 'vitest'
-import { FakeCluster, errorOf } from './support/fake-cluster.js'
+import { errorOf, FakeCluster, FakeSignal } from './support/fake-cluster.js'
 
 function newAdmin(cluster: FakeCluster, timeoutMs = 5_000, hold?: (busy: boolean) => void): AdminClient {
   return new AdminClient(
@@ -114,24 +107,6 @@ test('status_and_hash_ask_one_server_and_name_a_silent_one', async () => {
   admin.close()
 })
 
-/** A signal that says how many listen to it. */
-class CountedSignal implements AbortSignalLike {
-  readonly listeners = new Set<() => void>()
-  aborted = false
-  reason: unknown = undefined
-  addEventListener(_: 'abort', listener: () => void): void {
-    this.listeners.add(listener)
-  }
-  removeEventListener(_: 'abort', listener: () => void): void {
-    this.listeners.delete(listener)
-  }
-  abort(reason: unknown): void {
-    this.aborted = true
-    this.reason = reason
-    for (const listener of this.listeners) listener()
-  }
-}
-
 type Ask = (admin: AdminClient, options: AdminCallOptions) => Promise<unknown>
 const QUESTIONS: readonly (readonly [string, Ask])[] = [
   ['getConfig', (admin, options) => admin.getConfig(options)],
@@ -157,7 +132,7 @@ function muteCluster(): FakeCluster {
   return cluster
 }
 
-function expectNothingLeft(cluster: FakeCluster, signal: CountedSignal): void {
+function expectNothingLeft(cluster: FakeCluster, signal: FakeSignal): void {
   expect(cluster.network.links.size).toBe(0)
   expect(cluster.time.pending).toBe(0)
   expect(signal.listeners.size).toBe(0)
@@ -165,7 +140,7 @@ function expectNothingLeft(cluster: FakeCluster, signal: CountedSignal): void {
 
 test.each(CALLS)('%s_aborted_after_it_was_sent_ends_at_once_and_is_%s', async (_, outcome, ask) => {
   const cluster = muteCluster()
-  const signal = new CountedSignal()
+  const signal = new FakeSignal()
   const failed = errorOf(ask(newAdmin(cluster), { signal }))
   await cluster.time.run(100)
   const reason = new Error('enough')
@@ -180,7 +155,7 @@ test.each(CALLS)('%s_aborted_after_it_was_sent_ends_at_once_and_is_%s', async (_
 
 test.each(CALLS)('%s_out_of_time_after_it_was_sent_is_%s', async (_, outcome, ask) => {
   const cluster = muteCluster()
-  const signal = new CountedSignal()
+  const signal = new FakeSignal()
   const begunAt = cluster.time.now
   const error = await cluster.time.until(errorOf(ask(newAdmin(cluster), { signal, timeout: '700ms' })))
   expect(error).toMatchObject({ code: 'TIMEOUT', outcome, retryable: outcome === 'not-applied', attempts: 1 })
@@ -192,7 +167,7 @@ test.each(CALLS)('%s_out_of_time_after_it_was_sent_is_%s', async (_, outcome, as
 test.each(CALLS)('%s_that_reaches_nobody_was_not_sent', async (_name, _outcome, ask) => {
   const cluster = muteCluster()
   for (const address of [...cluster.configAddresses, 'r1:1']) cluster.network.silent.add(address)
-  const signal = new CountedSignal()
+  const signal = new FakeSignal()
   const late = await cluster.time.until(errorOf(ask(newAdmin(cluster), { timeout: 50 })))
   expect(late).toMatchObject({ code: 'UNAVAILABLE', outcome: 'not-applied', retryable: true, attempts: 0 })
   const failed = errorOf(ask(newAdmin(cluster), { signal }))
@@ -206,7 +181,7 @@ test.each(CALLS)('%s_that_reaches_nobody_was_not_sent', async (_name, _outcome, 
 test.each(CALLS)('%s_over_before_it_began_asks_nobody', async (_name, _outcome, ask) => {
   const cluster = muteCluster()
   const admin = newAdmin(cluster)
-  const signal = new CountedSignal()
+  const signal = new FakeSignal()
   signal.abort('before')
   const details = { outcome: 'not-applied', attempts: 0 }
   expect(await errorOf(ask(admin, { signal }))).toMatchObject({ ...details, name: 'AbortError', cause: 'before' })
@@ -229,7 +204,7 @@ test.each(CALLS)('%s_ends_with_its_client_and_is_%s', async (_, outcome, ask) =>
   admin.close()
   expect(await failed).toMatchObject({ code: 'CLOSED', outcome, retryable: false })
   await cluster.time.run(10)
-  expectNothingLeft(cluster, new CountedSignal())
+  expectNothingLeft(cluster, new FakeSignal())
 })
 
 test('abort_ends_a_pause_between_two_questions', async () => {
@@ -237,7 +212,7 @@ test('abort_ends_a_pause_between_two_questions', async () => {
   const knowsNothing = (m: Message): Message | undefined =>
     m.kind === 'getConfig' ? { kind: 'config', requestId: m.requestId, leader: '', configuration: null } : undefined
   for (const address of cluster.configAddresses) serve(cluster, address, knowsNothing)
-  const signal = new CountedSignal()
+  const signal = new FakeSignal()
   const failed = errorOf(newAdmin(cluster).getConfig({ signal }))
   while (cluster.network.dials.length < 3 || cluster.network.links.size > 0) await cluster.time.run(1)
   signal.abort('enough')
@@ -248,7 +223,7 @@ test('abort_ends_a_pause_between_two_questions', async () => {
 test('abort_or_close_after_the_first_question_begins_no_pause', async () => {
   for (const ends of ['ABORTED', 'CLOSED']) {
     const cluster = muteCluster()
-    const signal = new CountedSignal()
+    const signal = new FakeSignal()
     const admin = newAdmin(cluster, 30_000)
     const failed = errorOf(admin.getConfig({ signal }))
     // The fourth: what comes between two questions has become long.

@@ -43,6 +43,21 @@ class Asker {
 
 const hashAts = (s: Setup): number => s.c.sent.filter((m) => m.message.kind === 'hashAt').length
 
+/** The primary was asked for a hash, and c, which heard of its index, lacks the record before that. */
+function askedWhileOneIsBehind(): { s: Setup; asker: Asker; index: number } {
+  const s = startCluster()
+  const asker = new Asker(s)
+  s.c.cut.add('a>c')
+  s.clerk.add([1, 2])
+  s.c.run(50)
+  s.c.cut.clear()
+  const { index } = asker.ask('a', 0)
+  s.c.run(10)
+  expect(s.c.view('c').nextIndex).toBeLessThan(index)
+  expect(asker.ask('c', index).state).toBe('running')
+  return { s, asker, index }
+}
+
 describe('state hash', () => {
   it('is_taken_at_one_index_while_entries_are_written', () => {
     for (let seed = 1; seed <= 30; seed++) {
@@ -66,17 +81,8 @@ describe('state hash', () => {
   })
 
   it('is_taken_by_a_member_that_is_behind_when_it_gets_there', () => {
-    const s = startCluster()
-    const asker = new Asker(s)
-    s.c.cut.add('a>c')
-    s.clerk.add([1, 2])
-    s.c.run(50)
-    s.c.cut.clear()
-    // It lacks a record when it hears of the index, and then has that and the next one at once.
-    const { index } = asker.ask('a', 0)
-    s.c.run(10)
-    expect(s.c.view('c').nextIndex).toBeLessThan(index)
-    expect(asker.ask('c', index).state).toBe('running')
+    const { s, asker, index } = askedWhileOneIsBehind()
+    // It then has that record and the next one at once.
     s.clerk.add([3])
     const answers = ['a', 'b', 'c'].map((id) => asker.until(id, index))
     expect(new Set(answers.map(({ hash }) => hash)).size).toBe(1)
@@ -84,15 +90,7 @@ describe('state hash', () => {
   })
 
   it('is_taken_by_a_member_whose_log_comes_to_end_there_and_goes_no_further', () => {
-    const s = startCluster()
-    const asker = new Asker(s)
-    s.c.cut.add('a>c')
-    s.clerk.add([1, 2])
-    s.c.run(50)
-    s.c.cut.clear()
-    const { index } = asker.ask('a', 0)
-    s.c.run(10)
-    expect(s.c.view('c').nextIndex).toBeLessThan(index)
+    const { s, asker, index } = askedWhileOneIsBehind()
     const answers = ['a', 'b', 'c'].map((id) => asker.until(id, index))
     expect(answers.map(({ state }) => state)).toEqual(['done', 'done', 'done'])
     expect(new Set(answers.map(({ hash }) => hash)).size).toBe(1)
@@ -100,15 +98,7 @@ describe('state hash', () => {
   })
 
   it('is_missed_by_a_member_whose_log_gets_there_only_in_another_epoch', () => {
-    const s = startCluster()
-    const asker = new Asker(s)
-    s.c.cut.add('a>c')
-    s.clerk.add([1, 2])
-    s.c.run(50)
-    s.c.cut.clear()
-    const { index } = asker.ask('a', 0)
-    s.c.run(10)
-    expect(asker.ask('c', index).state).toBe('running')
+    const { s, asker, index } = askedWhileOneIsBehind()
     change(s, ['a', 'b', 'c'])
     addAll(s, [3])
     expect(asker.ask('c', index).state).toBe('missed')

@@ -105,9 +105,9 @@ export class StateHash {
   }
 
   #begin(): void {
-    const { machine, table } = this.#s
-    this.#clerks = table.hash()
-    this.#machine = machine.hashing?.()
-    if (this.#machine === undefined) this.#hash = `${machine.hash()}-${this.#clerks}`
+    const s = this.#s
+    this.#machine = s.machine.hashing?.()
+    if (this.#machine === undefined) this.#hash = stateHash(s)
+    else this.#clerks = s.table.hash()
   }
 }

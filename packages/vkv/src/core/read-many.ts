@@ -1,7 +1,7 @@
 // A query for several keys is answered (PROTOCOL 4): under its guards, all values at one index, and the version that they depend on.
 import { MAX_PAGE_BYTES, writeU32, type Index, type Writer } from '@coppice/protocol'
 import { brokenGuard, fenceOf } from './lock-record.js'
-import { readU16 } from './operation-parts.js'
+import { readU16, writeU16 } from './operation-parts.js'
 import type { Table } from './table.js'
 
 /** Answers the query at `start`; it was validated. */
@@ -16,8 +16,7 @@ export function readMany(keys: Table, locks: Table, b: Uint8Array, start: number
     version = Math.max(version, handle === 0 ? locks.missingVersion() : locks.versionOf(handle))
     if (brokenGuard(locks, b, at, 1) === 0) {
       out.u8(1)
-      out.u8(i)
-      out.u8(i >>> 8)
+      writeU16(out, i)
       out.u53(fenceOf(locks, b, at + 2, end))
       return version
     }
